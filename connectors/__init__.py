@@ -1,0 +1,1 @@
+"""Code that offers tools for one service each. Sees neither the database nor Flask."""

@@ -1,0 +1,1 @@
+"""One file per noun. SQL lives here; no Flask, no sockets."""

@@ -1,0 +1,282 @@
+"""The small vocabulary that connectors and upstreams speak. Knows no database, no protocol and no web server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import ConfigDict, TypeAdapter, create_model
+
+from errors import Cancelled, FetchError, ToolError
+from fetch import Fetcher
+
+# --- what a connector declares ---
+
+
+@dataclass(frozen=True)
+class Field:
+    """One line of a connection's form. `kind`: text, secret, url, number, select or checkbox."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    help: str = ""
+    required: bool = False
+    default: str = ""
+    options: tuple[tuple[str, str], ...] = ()  # select: (value, label)
+    check: Callable[[str], None] | None = None  # raises ValueError with a sentence for the person
+    minimum: float | None = None  # number
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool: what a client sees of it, and `run(context, arguments) -> Result`, which blocks."""
+
+    name: str
+    title: str
+    description: str
+    input_schema: Mapping[str, Any]
+    run: Callable[[Context, dict[str, Any]], Result]
+    output_schema: Mapping[str, Any] | None = None
+    reads: bool = False  # True: changes nothing anywhere
+    destructive: bool = False  # True: may remove or overwrite
+    idempotent: bool = False  # True: twice is the same as once
+    open_world: bool = False  # True: talks to other services
+    streams: bool = False  # True: may log, ask or report progress, so that it gets a thread of its own
+    icons: tuple[Mapping[str, Any], ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something readable at a fixed URI; `read(context, uri)` answers resource contents (MCP `resources/read`)."""
+
+    uri: str
+    name: str
+    title: str
+    description: str
+    mime_type: str
+    read: Callable[[Context, str], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class ResourceTemplate:
+    """Readable things with `{variables}` in their URI (RFC 6570, simple expansion only)."""
+
+    uri_template: str
+    name: str
+    title: str
+    description: str
+    mime_type: str
+    read: Callable[[Context, str, dict[str, str]], list[dict[str, Any]]]
+    complete: Callable[[Context, str, str], list[str]] | None = None  # (context, variable, typed so far)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt; `get(context, arguments)` answers messages. `arguments`: (name, description, required)."""
+
+    name: str
+    title: str
+    description: str
+    get: Callable[[Context, dict[str, str]], list[dict[str, Any]]]
+    arguments: tuple[tuple[str, str, bool], ...] = ()
+    complete: Callable[[Context, str, str], list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Periodic work, done for each connection of the connector."""
+
+    name: str
+    every_seconds: int
+    run: Callable[[Context], None]
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Code that offers tools for one service. `test` raises ToolError with a sentence for the person."""
+
+    name: str
+    title: str
+    description: str
+    fields: tuple[Field, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    templates: tuple[ResourceTemplate, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    test: Callable[[Context], str] | None = None  # answers what it found, in one sentence
+    storage: str | None = None  # the name of the tables it keeps, if any
+
+
+# --- what a handler gets ---
+
+
+class Cache(Protocol):
+    """Copies of what a service answered, bound to one connection (or shared, for public data)."""
+
+    def get(self, key: str) -> Cached | None:
+        """The copy under `key`, fresh or stale, or None."""
+
+    def put(self, key: str, value: Any, *, fresh_seconds: int, keep_seconds: int) -> None:
+        """Keep a JSON value; it is fresh, then stale, then gone."""
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A copy: a JSON value, when it was fetched (epoch seconds), and whether it is still fresh."""
+
+    value: Any
+    fetched_at: int
+    fresh: bool
+
+
+class Call:
+    """What a running handler may say to the one who called it. This base says nothing: jobs and tests use it."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled if nobody waits any more."""
+        if self.cancelled.is_set():
+            raise Cancelled("cancelled")
+
+    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Report progress, if the client asked for it (MCP `notifications/progress`)."""
+        self.check_cancelled()
+
+    def log(self, level: str, data: Any) -> None:
+        """Send a log line to the client, if it asked for them (MCP `notifications/message`)."""
+        self.check_cancelled()
+
+    def ask(self, key: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Ask the client's person or model something and answer the result. Ask first, then act: see `ask_all`."""
+        return self.ask_all({key: (method, params)})[key]
+
+    def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """Ask several things at once. What stands before an ask runs again when the answer comes."""
+        raise ToolError("This client cannot be asked anything.")
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the client declared that it can do."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler gets besides its arguments: one connection, unsealed, for one call."""
+
+    connection_id: str
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    fetch: Fetcher
+    cache: Cache
+    shared_cache: Cache
+    storage: Any  # bound to the connection; None unless the connector declares one
+    now: int  # epoch seconds
+    call: Call
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tool's result. `structured` is a JSON object; `content` MCP content blocks (text of `structured` if left out)."""
+
+    structured: dict[str, Any] | None = None
+    content: list[dict[str, Any]] | None = None
+    is_error: bool = False
+    meta: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result of `tools/call` (MCP, server/tools)."""
+        content = self.content
+        if content is None:
+            content = [text(json.dumps(self.structured, ensure_ascii=False))]
+        shaped: dict[str, Any] = {"content": content, "isError": self.is_error}
+        if self.structured is not None:
+            shaped["structuredContent"] = self.structured
+        if self.meta is not None:
+            shaped["_meta"] = self.meta
+        return shaped
+
+
+def text(value: str) -> dict[str, Any]:
+    """A text content block."""
+    return {"type": "text", "text": value}
+
+
+# --- a plain function as a tool ---
+
+
+def tool(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
+    """Make a Tool of `def name(context, argument: type = default, …) -> dict | str | Result`.
+
+    Name and description come from the function and its docstring, the input schema from its parameters (describe one with
+    `Annotated[type, pydantic.Field(description=…)]`), the output schema from a TypedDict return type. `facts` are Tool's
+    other members. A FetchError inside becomes an error result.
+    """
+
+    def make(function: Callable[..., Any]) -> Tool:
+        return Tool(
+            name=function.__name__,
+            title=title,
+            description=inspect.cleandoc(function.__doc__ or ""),
+            input_schema=schema_of_parameters(function),
+            output_schema=schema_of_return(function),
+            run=lambda context, arguments: as_result(function, context, arguments),
+            **facts,
+        )
+
+    return make
+
+
+def as_result(function: Callable[..., Any], context: Context, arguments: dict[str, Any]) -> Result:
+    """Call a tool's function and shape what it answers."""
+    try:
+        answer = function(context, **arguments)
+    except FetchError as error:
+        raise ToolError(str(error)) from error
+    if isinstance(answer, Result):
+        return answer
+    return Result(content=[text(answer)]) if isinstance(answer, str) else Result(structured=answer)
+
+
+def schema_of_parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """JSON Schema of a function's parameters after the first; unknown ones are refused."""
+    signature = inspect.signature(function, eval_str=True)
+    fields: dict[str, Any] = {}
+    for parameter in list(signature.parameters.values())[1:]:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (parameter.annotation, default)
+    model = create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+    return tidy_schema(model.model_json_schema())
+
+
+def schema_of_return(function: Callable[..., Any]) -> dict[str, Any] | None:
+    """JSON Schema of a TypedDict return type; None for any other."""
+    answer = inspect.signature(function, eval_str=True).return_annotation
+    return tidy_schema(TypeAdapter(answer).json_schema()) if hasattr(answer, "__required_keys__") else None
+
+
+def tidy_schema(schema: Any) -> Any:
+    """Drop the titles that pydantic makes up, and `default: null`: both only cost a model's attention."""
+    if isinstance(schema, list):
+        return [tidy_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            tidy[key] = {name: tidy_schema(item) for name, item in value.items()}
+        elif not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None):
+            tidy[key] = tidy_schema(value)
+    return tidy
+
+
