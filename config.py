@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,13 +88,14 @@ def parse_key(text: str) -> bytes:
     if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
         key = bytes.fromhex(text)
     else:
+        standard = text.replace("-", "+").replace("_", "/")
         try:
-            key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_" if re.search("[-_]", text) else None, validate=True)
+            key = base64.b64decode(standard + "=" * (-len(text) % 4), validate=True)
         except binascii.Error:
             raise ValueError("must be 32 random bytes as 64 hex digits or base64; make one with: openssl rand -hex 32") from None
     if len(key) != 32:
         raise ValueError("must be exactly 32 bytes (64 hex digits, or base64); make one with: openssl rand -hex 32")
-    steps = {(b - a) % 256 for a, b in zip(key, key[1:], strict=False)}
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
     if len(set(key)) < 16 or len(steps) == 1 or all(32 <= b < 127 for b in key):
         raise ValueError("looks like a placeholder or a passphrase, not random bytes; make one with: openssl rand -hex 32")
     return key

@@ -61,9 +61,7 @@ CREATE TABLE setup_codes (
 -- Token buckets for the sign-in pages, shared by all workers.
 CREATE TABLE rate_limits (
     bucket_hash   TEXT PRIMARY KEY,                       -- policy and identity; never the identity itself
-    level         REAL NOT NULL,                          -- tokens left at updated_at
-    updated_at    REAL NOT NULL,
-    full_at       REAL NOT NULL                           -- from here on the row says nothing and can go
+    full_at       REAL NOT NULL                           -- when it will be full again; after that the row says nothing and can go
 );
 CREATE INDEX rate_limits_by_full_at ON rate_limits (full_at);
 
@@ -177,7 +175,7 @@ CREATE TABLE grant_feature_sets (
 
 -- 5. How they come in ------------------------------------------------------------------------------------------------
 
--- store/tokens.py
+-- store/authorizations.py
 -- A validated visit to /authorize that waits for the person's decision. Nothing of it travels through a form.
 CREATE TABLE authorization_requests (
     id             TEXT PRIMARY KEY,
@@ -191,7 +189,6 @@ CREATE TABLE authorization_requests (
     code_challenge TEXT NOT NULL,                         -- S256 (RFC 7636)
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
-    shown_at       INTEGER,                               -- when a signed-in person first saw the consent page
     decided_at     INTEGER                                -- null: still open
 );
 CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);

@@ -1,0 +1,186 @@
+"""Connections and their credentials. Knows SQL; seals secrets on the way in and opens them on the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crypto import Vault, new_id
+from db import Database, Row, Run
+from errors import InvalidInput, NotFound
+from store.revisions import bump_features
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person typed for a connection: checked, but not kept yet."""
+
+    connector: str
+    name: str
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    forget: frozenset[str] = frozenset()  # secrets to drop when an old connection is changed
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One user's configured instance of a connector; `secret_names` tells which secrets it has, never what they are."""
+
+    id: str
+    user_id: str
+    connector: str
+    name: str
+    settings: Mapping[str, Any]
+    secret_names: frozenset[str]
+    created_at: int
+    updated_at: int
+
+
+def insert_connection(run: Run, vault: Vault, user_id: str, draft: Draft, now: int) -> str:
+    """Make a connection, in an open transaction; it stands in no profile yet. Answers its id.
+
+    Raises InvalidInput if the user has one of this name.
+    """
+    connection_id = new_id()
+    check_name_free(run, user_id, draft.name, connection_id)
+    run(
+        """
+        INSERT INTO connections
+            (id, user_id, connector, name, settings_json, created_at, updated_at)
+        VALUES
+            (:id, :user_id, :connector, :name, :settings_json, :now, :now)
+        """,
+        id=connection_id,
+        user_id=user_id,
+        connector=draft.connector,
+        name=draft.name,
+        settings_json=json.dumps(draft.settings),
+        now=now,
+    )
+    put_secrets(run, vault, connection_id, draft.secrets, now)
+    return connection_id
+
+
+def update_connection(db: Database, vault: Vault, user_id: str, connection_id: str, draft: Draft, *, now: int) -> None:
+    """Change a connection: the draft's secrets are replaced or forgotten, all others stay as they are."""
+    with db.write() as run:
+        check_name_free(run, user_id, draft.name, connection_id)
+        changed = run(
+            """
+            UPDATE connections
+            SET name = :name, settings_json = :settings_json, updated_at = :now
+            WHERE id = :id AND user_id = :user_id
+            RETURNING id
+            """,
+            id=connection_id,
+            user_id=user_id,
+            name=draft.name,
+            settings_json=json.dumps(draft.settings),
+            now=now,
+        )
+        if not changed:
+            raise NotFound("no such connection")
+        for secret in draft.forget:
+            run("DELETE FROM credentials WHERE connection_id = :id AND name = :name", id=connection_id, name=secret)
+        put_secrets(run, vault, connection_id, draft.secrets, now)
+        bump_features(run)
+
+
+def delete_connection(db: Database, user_id: str, connection_id: str) -> None:
+    """Remove a connection with its secrets, its data and its place in every profile."""
+    with db.write() as run:
+        if not run(
+            "DELETE FROM connections WHERE id = :id AND user_id = :user_id RETURNING id", id=connection_id, user_id=user_id
+        ):
+            raise NotFound("no such connection")
+        bump_features(run)
+
+
+def check_name_free(run: Run, user_id: str, name: str, connection_id: str) -> None:
+    """Raise InvalidInput if another connection of this user has the name."""
+    if run(
+        "SELECT id FROM connections WHERE user_id = :user_id AND name = :name AND id <> :id",
+        user_id=user_id,
+        name=name,
+        id=connection_id,
+    ):
+        raise InvalidInput("You already have a connection of this name.", {"connection_name": "This name is taken."})
+
+
+def put_secrets(run: Run, vault: Vault, connection_id: str, secrets: Mapping[str, str], now: int) -> None:
+    """Seal and keep each secret, in an open transaction."""
+    for name, value in secrets.items():
+        run(
+            """
+            INSERT INTO credentials
+                (connection_id, name, value_sealed, updated_at)
+            VALUES
+                (:connection_id, :name, :value_sealed, :now)
+            ON CONFLICT (connection_id, name) DO UPDATE
+            SET value_sealed = excluded.value_sealed, updated_at = excluded.updated_at
+            """,
+            connection_id=connection_id,
+            name=name,
+            value_sealed=vault.seal(value.encode(), "credentials", connection_id, name),
+            now=now,
+        )
+
+
+def list_secrets(db: Database, vault: Vault, connection_id: str) -> dict[str, str]:
+    """The secrets of a connection, opened. Raises crypto.Unreadable if one was damaged."""
+    rows = db.query(
+        """
+        SELECT name, value_sealed
+        FROM credentials
+        WHERE connection_id = :connection_id
+        """,
+        connection_id=connection_id,
+    )
+    return {row["name"]: vault.unseal(row["value_sealed"], "credentials", connection_id, row["name"]).decode() for row in rows}
+
+
+def get_connection(db: Database, user_id: str, connection_id: str) -> Connection:
+    """One connection of this user; raises NotFound for any other."""
+    found = [item for item in list_connections(db, user_id) if item.id == connection_id]
+    if not found:
+        raise NotFound("no such connection")
+    return found[0]
+
+
+def list_connections(db: Database, user_id: str) -> list[Connection]:
+    """A user's connections, by name."""
+    return load_connections(db, "c.user_id = :user_id ORDER BY c.name", user_id=user_id)
+
+
+def list_connections_of(db: Database, connector: str) -> list[Connection]:
+    """Every user's connections of one connector: for periodic work."""
+    return load_connections(db, "c.connector = :connector ORDER BY c.id", connector=connector)
+
+
+def load_connections(db: Database, condition: str, **values: str) -> list[Connection]:
+    """The connections that a fixed SQL condition of this file selects."""
+    rows = db.query(
+        f"""
+        SELECT c.id, c.user_id, c.connector, c.name, c.settings_json, c.created_at, c.updated_at
+        FROM connections c
+        WHERE {condition}
+        """,  # noqa: S608 (no part of it comes from outside)
+        **values,
+    )
+    return [as_connection(row, secret_names(db, row["id"])) for row in rows]
+
+
+def secret_names(db: Database, connection_id: str) -> frozenset[str]:
+    """Which secrets a connection has."""
+    rows = db.query("SELECT name FROM credentials WHERE connection_id = :connection_id", connection_id=connection_id)
+    return frozenset(row["name"] for row in rows)
+
+
+def as_connection(row: Row, names: frozenset[str]) -> Connection:
+    """A row as a Connection."""
+    return Connection(
+        row["id"], row["user_id"], row["connector"], row["name"], json.loads(row["settings_json"]), names, row["created_at"],
+        row["updated_at"],
+    )  # fmt: skip

@@ -1,0 +1,262 @@
+"""Profiles, their feature sets, and the grants on them. Knows SQL, not what a feature is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from crypto import new_id
+from db import Database, Row, Run
+from errors import NotFound
+from store.revisions import bump_features
+
+BUILT_IN_SETS = (("all", "Everything"), ("read_only", "Read only"))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named bundle of a user's connections; `slug` is its address."""
+
+    id: str
+    user_id: str
+    slug: str
+    name: str
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Member:
+    """A connection's place in a profile."""
+
+    connection_id: str
+    connector: str
+    name: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A permission bundle of a profile."""
+
+    id: str
+    kind: str
+    name: str
+
+
+# --- profiles ---
+
+
+def insert_profile(run: Run, user_id: str, name: str, slug: str, *, is_default: bool, now: int) -> str:
+    """Make a profile with its built-in feature sets, in an open transaction; answers its id."""
+    profile_id = new_id()
+    run(
+        """
+        INSERT INTO profiles
+            (id, user_id, slug, name, is_default, created_at)
+        VALUES
+            (:id, :user_id, :slug, :name, :is_default, :now)
+        """,
+        id=profile_id,
+        user_id=user_id,
+        slug=slug,
+        name=name,
+        is_default=int(is_default),
+        now=now,
+    )
+    for kind, title in BUILT_IN_SETS:
+        run(
+            """
+            INSERT INTO feature_sets
+                (id, profile_id, kind, name)
+            VALUES
+                (:id, :profile_id, :kind, :name)
+            """,
+            id=new_id(),
+            profile_id=profile_id,
+            kind=kind,
+            name=title,
+        )
+    return profile_id
+
+
+def find_free_slug(run: Run, wanted: str, owner_name: str) -> str:
+    """An address that nobody has: `wanted`, else with the owner's name, else with a random end."""
+    polite = re.sub(r"[^a-z0-9-]+", "-", f"{wanted}-{owner_name}".lower()).strip("-")[:32]
+    for slug in (wanted, polite):
+        if not run("SELECT id FROM profiles WHERE slug = :slug", slug=slug):
+            return slug
+    return f"{polite[:20]}-{new_id()[:8]}"
+
+
+def list_profiles(db: Database, user_id: str) -> list[Profile]:
+    """A user's profiles, the default one first."""
+    rows = db.query(
+        """
+        SELECT id, user_id, slug, name, is_default
+        FROM profiles
+        WHERE user_id = :user_id
+        ORDER BY is_default DESC, name
+        """,
+        user_id=user_id,
+    )
+    return [as_profile(row) for row in rows]
+
+
+def find_profile_by_slug(db: Database, user_id: str, slug: str) -> Profile | None:
+    """This user's profile at an address; another user's is unknown."""
+    found = [profile for profile in list_profiles(db, user_id) if profile.slug == slug]
+    return found[0] if found else None
+
+
+def as_profile(row: Row) -> Profile:
+    """A row as a Profile."""
+    return Profile(row["id"], row["user_id"], row["slug"], row["name"], bool(row["is_default"]))
+
+
+# --- members ---
+
+
+def insert_member(run: Run, profile_id: str, connection_id: str, wanted_prefix: str) -> None:
+    """Let a connection join at the end, in an open transaction. The first one gets no prefix, later ones a free one."""
+    taken = {row["prefix"] for row in run("SELECT prefix FROM profile_connections WHERE profile_id = :id", id=profile_id)}
+    run(
+        """
+        INSERT INTO profile_connections
+            (profile_id, connection_id, position, prefix)
+        VALUES
+            (:profile_id, :connection_id, :position, :prefix)
+        """,
+        profile_id=profile_id,
+        connection_id=connection_id,
+        position=len(taken) + 1,
+        prefix=choose_prefix(wanted_prefix, taken),
+    )
+    bump_features(run)
+
+
+def choose_prefix(wanted: str, taken: set[str]) -> str:
+    """'' for the first; else `wanted` in letters that a tool's name may hold, numbered if it is taken."""
+    if not taken:
+        return ""
+    base = re.sub(r"[^a-z0-9]+", "_", wanted.lower()).strip("_")[:20] or "more"
+    numbered = (base if number == 1 else f"{base}{number}" for number in range(1, len(taken) + 2))
+    return next(prefix for prefix in numbered if prefix not in taken)
+
+
+def list_members(db: Database, profile_id: str) -> list[Member]:
+    """The connections of a profile, in order."""
+    rows = db.query(
+        """
+        SELECT c.id, c.connector, c.name, m.prefix
+        FROM profile_connections m
+        JOIN connections c ON c.id = m.connection_id
+        WHERE m.profile_id = :profile_id
+        ORDER BY m.position, c.id
+        """,
+        profile_id=profile_id,
+    )
+    return [Member(row["id"], row["connector"], row["name"], row["prefix"]) for row in rows]
+
+
+# --- feature sets ---
+
+
+def list_feature_sets(db: Database, profile_id: str) -> list[FeatureSet]:
+    """The feature sets of a profile; the preselected one, `all`, first."""
+    rows = db.query(
+        """
+        SELECT id, kind, name
+        FROM feature_sets
+        WHERE profile_id = :profile_id
+        ORDER BY CASE kind WHEN 'all' THEN 0 ELSE 1 END, name
+        """,
+        profile_id=profile_id,
+    )
+    return [FeatureSet(row["id"], row["kind"], row["name"]) for row in rows]
+
+
+def list_granted_kinds(db: Database, grant_id: str) -> frozenset[str]:
+    """The kinds of the feature sets that a grant holds."""
+    rows = db.query(
+        """
+        SELECT s.kind
+        FROM grant_feature_sets g
+        JOIN feature_sets s ON s.id = g.feature_set_id
+        WHERE g.grant_id = :grant_id
+        """,
+        grant_id=grant_id,
+    )
+    return frozenset(row["kind"] for row in rows)
+
+
+# --- grants ---
+
+
+def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, now: int) -> str:
+    """Give a client a feature set of a profile, in an open transaction; what it had there is replaced. Answers the grant's id.
+
+    Raises NotFound if the feature set is not the profile's.
+    """
+    known = run(
+        "SELECT id FROM feature_sets WHERE id = :id AND profile_id = :profile_id", id=feature_set_id, profile_id=profile_id
+    )
+    if not known:
+        raise NotFound("no such feature set")
+    grant_id = run(
+        """
+        INSERT INTO grants
+            (id, profile_id, client_id, created_at, updated_at)
+        VALUES
+            (:id, :profile_id, :client_id, :now, :now)
+        ON CONFLICT (client_id, profile_id) DO UPDATE
+        SET updated_at = excluded.updated_at
+        RETURNING id
+        """,
+        id=new_id(),
+        profile_id=profile_id,
+        client_id=client_id,
+        now=now,
+    )[0]["id"]
+    run("DELETE FROM grant_feature_sets WHERE grant_id = :grant_id", grant_id=grant_id)
+    run(
+        """
+        INSERT INTO grant_feature_sets
+            (grant_id, feature_set_id)
+        VALUES
+            (:grant_id, :feature_set_id)
+        """,
+        grant_id=grant_id,
+        feature_set_id=feature_set_id,
+    )
+    bump_features(run)
+    return grant_id
+
+
+def list_granted_profiles(db: Database, user_id: str, client_id: str) -> frozenset[str]:
+    """The ids of this user's profiles in which a client already has a grant."""
+    rows = db.query(
+        """
+        SELECT p.id
+        FROM grants g
+        JOIN profiles p ON p.id = g.profile_id
+        WHERE p.user_id = :user_id AND g.client_id = :client_id
+        """,
+        user_id=user_id,
+        client_id=client_id,
+    )
+    return frozenset(row["id"] for row in rows)
+
+
+def list_client_names(db: Database, profile_id: str) -> list[str]:
+    """The names of the clients with a grant in a profile: they will see what joins it."""
+    rows = db.query(
+        """
+        SELECT COALESCE(c.name, c.id) AS name
+        FROM grants g
+        JOIN clients c ON c.id = g.client_id
+        WHERE g.profile_id = :profile_id
+        ORDER BY 1
+        """,
+        profile_id=profile_id,
+    )
+    return [row["name"] for row in rows]

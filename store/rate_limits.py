@@ -1,0 +1,44 @@
+"""Token buckets that all workers share. Knows SQL; the policies in words stand in web.py."""
+
+from __future__ import annotations
+
+import math
+
+from crypto import hash_token
+from db import Database
+
+
+def take_token(db: Database, policy: str, identity: str, *, capacity: int, per_seconds: float, now: float) -> int:
+    """Take one token from the bucket of `identity` under `policy`: it holds `capacity` and refills in `per_seconds`.
+
+    One statement, so that no two requests take the same token. Answers 0 if there was one, else the seconds to wait.
+    """
+    bucket_hash = hash_token(f"{policy}\n{identity}")
+    interval = per_seconds / capacity
+    with db.write() as run:
+        taken = run(
+            """
+            INSERT INTO rate_limits
+                (bucket_hash, full_at)
+            VALUES
+                (:bucket_hash, :now + :interval)
+            ON CONFLICT (bucket_hash) DO UPDATE
+            SET full_at = CASE WHEN rate_limits.full_at < :now THEN :now ELSE rate_limits.full_at END + :interval
+            WHERE rate_limits.full_at <= :now + :most
+            RETURNING full_at
+            """,
+            bucket_hash=bucket_hash,
+            now=now,
+            interval=interval,
+            most=per_seconds - interval,
+        )
+        if taken:
+            return 0
+        row = run("SELECT full_at FROM rate_limits WHERE bucket_hash = :bucket_hash", bucket_hash=bucket_hash)[0]
+    return max(1, math.ceil(row["full_at"] - now - (per_seconds - interval)))
+
+
+def purge_rate_limits(db: Database, *, now: float) -> None:
+    """Drop the buckets that are full again: they say nothing."""
+    with db.write() as run:
+        run("DELETE FROM rate_limits WHERE full_at <= :now", now=now)

@@ -1,0 +1,370 @@
+"""Codes, sessions and their tokens. Knows SQL, not HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto import hash_token, new_id, new_token
+from db import Database, Row, Run
+from errors import InvalidGrant, NotFound
+
+SIBLINGS_MAX = 5
+KEEP_ENDED_SECONDS = 7 * 86400
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code is bound to. `used` codes stay, so that a replay is recognised."""
+
+    code_hash: str
+    session_id: str
+    client_id: str
+    redirect_uri: str
+    code_challenge: str
+    resource: str
+    scope: str
+    expires_at: int
+    used: bool
+    session_alive: bool
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What a refresh token is bound to."""
+
+    token_hash: str
+    session_id: str
+    client_id: str
+    resource: str
+    scope: str
+    expires_at: int
+    session_alive: bool
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long what is issued lives, in seconds: access token, refresh token (idle), whole session, second presentation."""
+
+    access: int
+    refresh: int
+    session: int
+    grace: int
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """Fresh tokens in clear: this is the only time that they are seen. `expires_in` is the access token's, in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    scope: str
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """What an access token opens, and the revision of the features at that moment."""
+
+    session_id: str
+    grant_id: str
+    client_id: str
+    user_id: str
+    profile_id: str
+    resource: str
+    expires_at: int
+    used_at: int | None
+    revision: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """One approved sign-in, as its person sees it."""
+
+    id: str
+    client_id: str
+    client_name: str | None
+    profile_name: str
+    resource: str
+    created_at: int
+    used_at: int | None
+    expires_at: int
+
+
+# --- codes ---
+
+
+def insert_session(run: Run, grant_id: str, resource: str, scope: str, *, lifetime: int, now: int) -> str:
+    """Open a session on a grant, in an open transaction; answers its id."""
+    session_id = new_id()
+    run(
+        """
+        INSERT INTO sessions
+            (id, grant_id, resource, scope, created_at, expires_at)
+        VALUES
+            (:id, :grant_id, :resource, :scope, :now, :expires_at)
+        """,
+        id=session_id,
+        grant_id=grant_id,
+        resource=resource,
+        scope=scope,
+        now=now,
+        expires_at=now + lifetime,
+    )
+    return session_id
+
+
+def insert_code(
+    run: Run, session_id: str, client_id: str, redirect_uri: str, code_challenge: str, *, lifetime: int, now: int
+) -> str:
+    """Issue a code for a session, in an open transaction; answers it in clear."""
+    code = new_token("mcp_ac_")
+    run(
+        """
+        INSERT INTO codes
+            (code_hash, session_id, client_id, redirect_uri, code_challenge, created_at, expires_at)
+        VALUES
+            (:code_hash, :session_id, :client_id, :redirect_uri, :code_challenge, :now, :expires_at)
+        """,
+        code_hash=hash_token(code),
+        session_id=session_id,
+        client_id=client_id,
+        redirect_uri=redirect_uri,
+        code_challenge=code_challenge,
+        now=now,
+        expires_at=now + lifetime,
+    )
+    return code
+
+
+def find_code(db: Database, code: str, *, now: int) -> Code | None:
+    """What a code is bound to, spent or not; None if there is no such code."""
+    rows = db.query(
+        """
+        SELECT c.code_hash, c.session_id, c.client_id, c.redirect_uri, c.code_challenge, s.resource, s.scope, c.expires_at,
+            c.used_at, s.ended_at, s.expires_at AS session_expires_at
+        FROM codes c
+        JOIN sessions s ON s.id = c.session_id
+        WHERE c.code_hash = :code_hash
+        """,
+        code_hash=hash_token(code),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return Code(
+        row["code_hash"], row["session_id"], row["client_id"], row["redirect_uri"], row["code_challenge"], row["resource"],
+        row["scope"], row["expires_at"], row["used_at"] is not None, is_alive(row, now),
+    )  # fmt: skip
+
+
+def redeem_code(db: Database, code: Code, lifetimes: Lifetimes, *, now: int) -> TokenPair:
+    """Spend a code that passed every check. Of many at once one wins; each other is a valid replay and ends the session.
+
+    Raises InvalidGrant then, after the ending is committed (OAuth 2.1 §4.1.3).
+    """
+    with db.write() as run:
+        spent = run(
+            """
+            UPDATE codes
+            SET used_at = :now
+            WHERE code_hash = :code_hash AND used_at IS NULL
+            RETURNING code_hash
+            """,
+            code_hash=code.code_hash,
+            now=now,
+        )
+        if spent:
+            return mint_tokens(run, code.session_id, None, lifetimes, now)
+        close_session(run, code.session_id, "code_replayed", now)
+    raise InvalidGrant("This code was already used. The session that came from it has been ended.")
+
+
+# --- tokens ---
+
+
+def mint_tokens(run: Run, session_id: str, parent_hash: str | None, lifetimes: Lifetimes, now: int) -> TokenPair:
+    """Issue an access and a refresh token, in an open transaction. Neither outlives the session.
+
+    Raises InvalidGrant if the session has ended.
+    """
+    alive = run(
+        """
+        SELECT scope, expires_at
+        FROM sessions
+        WHERE id = :id AND ended_at IS NULL AND expires_at > :now
+        """,
+        id=session_id,
+        now=now,
+    )
+    if not alive:
+        raise InvalidGrant("The session has ended.")
+    latest, scope = alive[0]["expires_at"], alive[0]["scope"]
+    pair = TokenPair(
+        new_token("mcp_at_"), new_token("mcp_rt_"), expires_in=min(lifetimes.access, latest - now), scope=scope
+    )
+    issued = (
+        ("access", pair.access_token, now + pair.expires_in),
+        ("refresh", pair.refresh_token, min(now + lifetimes.refresh, latest)),
+    )
+    for kind, token, expires_at in issued:
+        run(
+            """
+            INSERT INTO tokens
+                (token_hash, session_id, kind, parent_hash, created_at, expires_at)
+            VALUES
+                (:token_hash, :session_id, :kind, :parent_hash, :now, :expires_at)
+            """,
+            token_hash=hash_token(token),
+            session_id=session_id,
+            kind=kind,
+            parent_hash=parent_hash,
+            now=now,
+            expires_at=expires_at,
+        )
+    return pair
+
+
+def find_refresh(db: Database, token: str, *, now: int) -> Refresh | None:
+    """What a refresh token is bound to, presented before or not; None for anything else, access tokens too."""
+    rows = db.query(
+        """
+        SELECT t.token_hash, t.session_id, g.client_id, s.resource, s.scope, t.expires_at, s.ended_at,
+            s.expires_at AS session_expires_at
+        FROM tokens t
+        JOIN sessions s ON s.id = t.session_id
+        JOIN grants g ON g.id = s.grant_id
+        WHERE t.token_hash = :token_hash AND t.kind = 'refresh'
+        """,
+        token_hash=hash_token(token),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    return Refresh(
+        row["token_hash"], row["session_id"], row["client_id"], row["resource"], row["scope"], row["expires_at"],
+        is_alive(row, now),
+    )  # fmt: skip
+
+
+def trade_refresh(db: Database, refresh: Refresh, lifetimes: Lifetimes, *, now: int) -> TokenPair:
+    """Trade a refresh token that passed every check for a new pair; raises InvalidGrant with the reason if it may not be.
+
+    Reuse that shows that two parties hold the token ends the session (RFC 9700 §4.14.2), before this raises.
+    """
+    with db.write() as run:
+        refusal = judge_reuse(run, refresh.token_hash, lifetimes.grace, now)
+        if refusal is None:
+            return mint_tokens(run, refresh.session_id, refresh.token_hash, lifetimes, now)
+        if refusal is REPLAYED:
+            close_session(run, refresh.session_id, "refresh_replayed", now)
+    raise InvalidGrant(refusal)
+
+
+REPLAYED = "This refresh token was already used. Its session has been ended."
+TOO_OFTEN = "This refresh token was presented too often at once."
+
+
+def judge_reuse(run: Run, token_hash: str, grace: int, now: int) -> str | None:
+    """None if a refresh token may be traded (then it counts as presented), else why not. In an open transaction.
+
+    A token may be presented again for `grace` seconds while none of its successors has been: some assistants refresh from two
+    machines at once, and an answer can get lost. Each time it is traded for a pair of its own, SIBLINGS_MAX at the most.
+    """
+    row = run(
+        """
+        SELECT t.presented_at, count(child.token_hash) AS pairs, count(child.presented_at) AS continued
+        FROM tokens t
+        LEFT JOIN tokens child ON child.parent_hash = t.token_hash AND child.kind = 'refresh'
+        WHERE t.token_hash = :token_hash
+        GROUP BY t.presented_at
+        """,
+        token_hash=token_hash,
+    )[0]
+    if row["presented_at"] is None:
+        run("UPDATE tokens SET presented_at = :now WHERE token_hash = :token_hash", token_hash=token_hash, now=now)
+        return None
+    if row["continued"] or now >= row["presented_at"] + grace:
+        return REPLAYED
+    return TOO_OFTEN if row["pairs"] >= SIBLINGS_MAX else None
+
+
+def find_bearer(db: Database, token: str) -> Bearer | None:
+    """What an access token opens, in one indexed query; None if its session has ended. The caller checks the expiry."""
+    rows = db.query(
+        """
+        SELECT t.session_id, s.grant_id, g.client_id, p.user_id, g.profile_id, s.resource, t.expires_at, s.used_at,
+            r.number AS revision
+        FROM tokens t
+        JOIN sessions s ON s.id = t.session_id
+        JOIN grants g ON g.id = s.grant_id
+        JOIN profiles p ON p.id = g.profile_id
+        JOIN revisions r ON r.name = 'features'
+        WHERE t.token_hash = :token_hash AND t.kind = 'access' AND s.ended_at IS NULL
+        """,
+        token_hash=hash_token(token),
+    )
+    return Bearer(*rows[0]) if rows else None
+
+
+# --- sessions ---
+
+
+def is_alive(row: Row, now: int) -> bool:
+    """Whether the session in a joined row may still issue tokens."""
+    return row["ended_at"] is None and row["session_expires_at"] > now
+
+
+def close_session(run: Run, session_id: str, reason: str, now: int) -> None:
+    """End a session and so every token of it, in an open transaction; the first reason stays."""
+    run(
+        """
+        UPDATE sessions
+        SET ended_at = :now, end_reason = :reason
+        WHERE id = :id AND ended_at IS NULL
+        """,
+        id=session_id,
+        reason=reason,
+        now=now,
+    )
+
+
+def end_session(db: Database, user_id: str, session_id: str, *, now: int) -> None:
+    """End one of this user's sessions; raises NotFound for any other."""
+    if session_id not in {session.id for session in list_sessions(db, user_id, now=now)}:
+        raise NotFound("no such session")
+    with db.write() as run:
+        close_session(run, session_id, "person", now)
+
+
+def list_sessions(db: Database, user_id: str, *, now: int) -> list[Session]:
+    """A user's sessions that are alive, the latest first."""
+    rows = db.query(
+        """
+        SELECT s.id, g.client_id, c.name AS client_name, p.name AS profile_name, s.resource, s.created_at, s.used_at, s.expires_at
+        FROM sessions s
+        JOIN grants g ON g.id = s.grant_id
+        JOIN clients c ON c.id = g.client_id
+        JOIN profiles p ON p.id = g.profile_id
+        WHERE p.user_id = :user_id AND s.ended_at IS NULL AND s.expires_at > :now
+        ORDER BY s.created_at DESC, s.id
+        """,
+        user_id=user_id,
+        now=now,
+    )
+    return [Session(*row) for row in rows]
+
+
+def note_session_used(db: Database, session_id: str, *, now: int) -> None:
+    """Remember that a session was used; the caller sees to it that this is at most once a minute."""
+    with db.write() as run:
+        run("UPDATE sessions SET used_at = :now WHERE id = :id", id=session_id, now=now)
+
+
+def purge_tokens(db: Database, *, now: int) -> None:
+    """Drop tokens that expired long ago, and sessions that ended long ago with all they had."""
+    with db.write() as run:
+        run("DELETE FROM tokens WHERE expires_at <= :then", then=now - KEEP_ENDED_SECONDS)
+        run(
+            "DELETE FROM sessions WHERE expires_at <= :then OR ended_at <= :then",
+            then=now - KEEP_ENDED_SECONDS,
+        )
