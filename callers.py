@@ -6,26 +6,12 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from db import Database
 from errors import InvalidToken, StorageError
-from store.tokens import Bearer, find_bearer, note_session_used
+from store.tokens import Caller, find_caller, note_session_used
 
 USED_EVERY_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls, on which grant, at which address; `revision` tells whether what was prepared for the grant still holds."""
-
-    user_id: str
-    profile_id: str
-    grant_id: str
-    session_id: str
-    client_id: str
-    resource: str
-    revision: int
 
 
 class Callers:
@@ -41,25 +27,23 @@ class Callers:
         Raises InvalidToken: without a code if there are no credentials at all (RFC 6750 §3), else invalid_token.
         """
         now = int(self._clock())
-        bearer = find_bearer(self._db, read_bearer(authorization))
-        if bearer is None or bearer.expires_at <= now:
+        caller = find_caller(self._db, read_bearer(authorization))
+        if caller is None or caller.expires_at <= now:
             raise InvalidToken("The access token is unknown, expired or revoked.")
-        if bearer.resource != resource:  # RFC 8707 §2: a token opens one address only
+        if caller.resource != resource:  # RFC 8707 §2: a token opens one address only
             raise InvalidToken("The access token is for another address of this server.")
-        self._note_used(bearer, now)
-        return Caller(
-            bearer.user_id, bearer.profile_id, bearer.grant_id, bearer.session_id, bearer.client_id, resource, bearer.revision
-        )
+        self._note_used(caller, now)
+        return caller
 
-    def _note_used(self, bearer: Bearer, now: int) -> None:
-        last = max(bearer.used_at or 0, self._noted.get(bearer.session_id, 0))
+    def _note_used(self, caller: Caller, now: int) -> None:
+        last = max(caller.used_at or 0, self._noted.get(caller.session_id, 0))
         if now - last < USED_EVERY_SECONDS:
             return
         if len(self._noted) > 10_000:
             self._noted.clear()
-        self._noted[bearer.session_id] = now
+        self._noted[caller.session_id] = now
         with suppress(StorageError):  # a note is not worth a failed call
-            note_session_used(self._db, bearer.session_id, now=now)
+            note_session_used(self._db, caller.session_id, now=now)
 
 
 def read_bearer(authorization: str | None) -> str:

@@ -62,8 +62,8 @@ class TokenPair:
 
 
 @dataclass(frozen=True)
-class Bearer:
-    """What an access token opens, and the revision of the features at that moment."""
+class Caller:
+    """Who calls, on which grant, at which address. `revision` tells whether what was prepared for the grant still holds."""
 
     session_id: str
     grant_id: str
@@ -288,8 +288,8 @@ def judge_reuse(run: Run, token_hash: str, grace: int, now: int) -> str | None:
     return TOO_OFTEN if row["pairs"] >= SIBLINGS_MAX else None
 
 
-def find_bearer(db: Database, token: str) -> Bearer | None:
-    """What an access token opens, in one indexed query; None if its session has ended. The caller checks the expiry."""
+def find_caller(db: Database, token: str) -> Caller | None:
+    """Who an access token stands for, in one indexed query; None if its session has ended. The caller checks the expiry."""
     rows = db.query(
         """
         SELECT t.session_id, s.grant_id, g.client_id, p.user_id, g.profile_id, s.resource, t.expires_at, s.used_at,
@@ -303,7 +303,7 @@ def find_bearer(db: Database, token: str) -> Bearer | None:
         """,
         token_hash=hash_token(token),
     )
-    return Bearer(*rows[0]) if rows else None
+    return Caller(*rows[0]) if rows else None
 
 
 # --- sessions ---

@@ -1,0 +1,329 @@
+"""For this caller: which features there are, and how to call one. Knows grants and names, but no protocol and no web server."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import unquote
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from referencing import Registry
+
+from crypto import Unreadable, Vault, new_id
+from db import Database
+from errors import FetchError, PosternError, ProtocolError, ToolError
+from fetch import Fetcher
+from store.cache import ScopedCache
+from store.connections import Connection, get_connection, list_secrets
+from store.personal_context import PersonalContextStorage
+from store.profiles import Member, list_granted_kinds, list_members
+from store.tokens import Caller
+from tools import Call, Connector, Context, Prompt, Resource, ResourceTemplate, Tool, text
+
+log = logging.getLogger("postern.toolbox")
+
+NAME_MAX = 64  # what assistants accept
+INVALID_PARAMS = -32602
+STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A feature under the name that one profile gives it, with the connection behind it."""
+
+    feature: Any
+    connection: Connection
+
+
+@dataclass(frozen=True)
+class View:
+    """All that one grant may see, prepared: listings as they are sent, and the way from a name to its feature."""
+
+    revision: int
+    tools: Mapping[str, Offered]
+    resources: Mapping[str, Offered]
+    templates: Mapping[str, Offered]
+    prompts: Mapping[str, Offered]
+    listings: Mapping[str, list[dict[str, Any]]]
+    validators: Mapping[str, Draft202012Validator]
+
+
+class Toolbox:
+    """Features of connections, as grants allow them. What a grant sees is prepared once for each revision."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        fetch: Fetcher,
+        connectors: Mapping[str, Connector],
+        clock: Callable[[], float] = time.time,
+    ):
+        self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
+        self._views: dict[str, View] = {}
+
+    # --- tools ---
+
+    def list_tools(self, caller: Caller) -> list[dict[str, Any]]:
+        """The tools of `tools/list`, always in the same order."""
+        return self.view(caller).listings["tools"]
+
+    def find_tool(self, caller: Caller, name: str) -> Tool | None:
+        """The tool behind a name, or None if this caller has no such tool."""
+        offered = self.view(caller).tools.get(name)
+        return offered.feature if offered else None
+
+    def call_tool(self, caller: Caller, name: str, arguments: dict[str, Any], call: Call) -> dict[str, Any]:
+        """The result of `tools/call`. What went wrong inside the tool is a result too (`isError`), so that the model can mend it.
+
+        Raises ProtocolError for a tool that this caller does not have, whether it exists or not.
+        """
+        view = self.view(caller)
+        offered = view.tools.get(name)
+        if offered is None:
+            raise ProtocolError(INVALID_PARAMS, "Unknown tool")
+        if mistake := find_mistake(view.validators[name], arguments):
+            return failure(mistake)
+        try:
+            return offered.feature.run(self.context(offered.connection, call), arguments).to_json()
+        except (ToolError, FetchError) as error:
+            return failure(str(error))
+        except PosternError:
+            raise
+        except Exception:
+            error_id = new_id()
+            log.exception("tool %s of connection %s failed, error %s", offered.feature.name, offered.connection.id, error_id)
+            return failure(f"The tool failed inside Postern. The server's log has the details under {error_id}.")
+
+    # --- resources ---
+
+    def list_resources(self, caller: Caller) -> list[dict[str, Any]]:
+        """The resources of `resources/list`."""
+        return self.view(caller).listings["resources"]
+
+    def list_templates(self, caller: Caller) -> list[dict[str, Any]]:
+        """The templates of `resources/templates/list`."""
+        return self.view(caller).listings["templates"]
+
+    def read_resource(self, caller: Caller, uri: str, call: Call) -> list[dict[str, Any]] | None:
+        """The contents of `resources/read`; None if this caller has no such resource. Contents keep the URI asked for."""
+        view = self.view(caller)
+        if offered := view.resources.get(uri):
+            contents = offered.feature.read(self.context(offered.connection, call), offered.feature.uri)
+            return [{**item, "uri": uri} for item in contents]
+        for template, offered in view.templates.items():
+            if (values := match_template(template, uri)) is not None:
+                contents = offered.feature.read(self.context(offered.connection, call), uri, values)
+                return [{**item, "uri": uri} for item in contents]
+        return None
+
+    # --- prompts and completion ---
+
+    def list_prompts(self, caller: Caller) -> list[dict[str, Any]]:
+        """The prompts of `prompts/list`."""
+        return self.view(caller).listings["prompts"]
+
+    def get_prompt(self, caller: Caller, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
+        """The result of `prompts/get`. Raises ProtocolError for an unknown prompt or a missing argument."""
+        offered = self.view(caller).prompts.get(name)
+        if offered is None:
+            raise ProtocolError(INVALID_PARAMS, "Unknown prompt")
+        prompt: Prompt = offered.feature
+        missing = [argument for argument, _, required in prompt.arguments if required and argument not in arguments]
+        if missing:
+            raise ProtocolError(INVALID_PARAMS, f"Missing argument: {missing[0]}")
+        known = {argument for argument, _, _ in prompt.arguments}
+        given = {key: value for key, value in arguments.items() if key in known}
+        messages = prompt.get(self.context(offered.connection, call), given)
+        return {"description": prompt.description, "messages": messages}
+
+    def complete(self, caller: Caller, ref: Mapping[str, Any], argument: Mapping[str, str], call: Call) -> dict[str, Any]:
+        """The `completion` of `completion/complete`: at most 100 values. Raises ProtocolError for an unknown reference."""
+        view = self.view(caller)
+        offered = view.prompts.get(ref["name"]) if ref["type"] == "ref/prompt" else view.templates.get(ref["uri"])
+        if offered is None:
+            raise ProtocolError(INVALID_PARAMS, "Unknown reference")
+        if offered.feature.complete is None:
+            return {"values": [], "total": 0, "hasMore": False}
+        values = offered.feature.complete(self.context(offered.connection, call), argument["name"], argument["value"])
+        return {"values": values[:100], "total": len(values), "hasMore": len(values) > 100}
+
+    # --- what stands behind them ---
+
+    def context(self, connection: Connection, call: Call) -> Context:
+        """What a handler gets: one connection, opened. Raises ToolError if a secret was damaged: the others still work."""
+        try:
+            secrets = list_secrets(self._db, self._vault, connection.id) if connection.secret_names else {}
+        except Unreadable:
+            raise ToolError(f"A secret of the connection “{connection.name}” is damaged. Please type it in again.") from None
+        storage = STORAGES.get(self._connectors[connection.connector].storage or "")
+        return Context(
+            connection_id=connection.id,
+            settings=connection.settings,
+            secrets=secrets,
+            fetch=self._fetch,
+            cache=ScopedCache(self._db, self._vault, connection.id, self._clock),
+            shared_cache=ScopedCache(self._db, self._vault, "shared", self._clock),
+            storage=storage(self._db, connection.id) if storage else None,
+            now=int(self._clock()),
+            call=call,
+        )
+
+    def view(self, caller: Caller) -> View:
+        """What the caller's grant may see, as of the caller's revision."""
+        view = self._views.get(caller.grant_id)
+        if view is None or view.revision != caller.revision:
+            view = self._views[caller.grant_id] = self._prepare(caller)
+        return view
+
+    def _prepare(self, caller: Caller) -> View:
+        if len(self._views) > 1_000:
+            self._views.clear()
+        kinds = list_granted_kinds(self._db, caller.grant_id)
+        members = [
+            (self._connectors[member.connector], member, get_connection(self._db, caller.user_id, member.connection_id))
+            for member in list_members(self._db, caller.profile_id)
+            if member.connector in self._connectors
+        ]
+        return build_view(caller.revision, kinds, members)
+
+
+def build_view(revision: int, kinds: frozenset[str], members: list[tuple[Connector, Member, Connection]]) -> View:
+    """Name and list the features of a profile's connections, as far as the feature sets of these kinds include them."""
+    shelves: dict[str, dict[str, Offered]] = {"tools": {}, "resources": {}, "templates": {}, "prompts": {}}
+    listings: dict[str, list[dict[str, Any]]] = {shelf: [] for shelf in shelves}
+    for connector, member, connection in members:
+        for shelf, feature in features_of(connector, kinds):
+            name, listing = LISTERS[type(feature)](feature, member)
+            shelves[shelf][name] = Offered(feature, connection)
+            listings[shelf].append(listing)
+    validators = {
+        name: Draft202012Validator(offered.feature.input_schema, registry=Registry())  # an empty registry: no $ref is fetched
+        for name, offered in shelves["tools"].items()
+    }
+    return View(revision=revision, listings=listings, validators=validators, **shelves)
+
+
+def features_of(connector: Connector, kinds: frozenset[str]) -> Iterable[tuple[str, Any]]:
+    """(shelf, feature) of all that feature sets of these kinds include: `all`, or `read_only`, which only reads."""
+    for tool in connector.tools:
+        if "all" in kinds or ("read_only" in kinds and tool.reads):
+            yield "tools", tool
+    if kinds:
+        for shelf in ("resources", "templates", "prompts"):
+            for feature in getattr(connector, shelf):
+                yield shelf, feature
+
+
+# --- names and listings ---
+
+
+def exposed_name(prefix: str, name: str) -> str:
+    """The name under which a feature is listed; one that is too long ends in a digest, so that it stays unique."""
+    full = f"{prefix}_{name}" if prefix else name
+    return full if len(full) <= NAME_MAX else full[: NAME_MAX - 9] + "_" + sha256(full.encode()).hexdigest()[:8]
+
+
+def exposed_uri(prefix: str, uri: str) -> str:
+    """The URI under which a resource is listed: `work+scheme:…` tells two connections apart (RFC 3986 §3.1)."""
+    return f"{prefix.replace('_', '-')}+{uri}" if prefix else uri
+
+
+def exposed_title(member: Member, title: str) -> str:
+    """The title, with the connection's name where there are several."""
+    return f"{title} ({member.name})" if member.prefix else title
+
+
+def list_tool(tool: Tool, member: Member) -> tuple[str, dict[str, Any]]:
+    """A tool as `tools/list` shows it."""
+    name, title = exposed_name(member.prefix, tool.name), exposed_title(member, tool.title)
+    listing: dict[str, Any] = {
+        "name": name,
+        "title": title,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "annotations": {
+            "title": title,
+            "readOnlyHint": tool.reads,
+            "destructiveHint": tool.destructive,
+            "idempotentHint": tool.idempotent,
+            "openWorldHint": tool.open_world,
+        },
+    }
+    optional = {"outputSchema": tool.output_schema, "icons": list(tool.icons), "_meta": dict(tool.meta)}
+    return name, listing | {key: value for key, value in optional.items() if value}
+
+
+def list_resource(resource: Resource, member: Member) -> tuple[str, dict[str, Any]]:
+    """A resource as `resources/list` shows it."""
+    uri = exposed_uri(member.prefix, resource.uri)
+    return uri, {
+        "uri": uri,
+        "name": exposed_name(member.prefix, resource.name),
+        "title": exposed_title(member, resource.title),
+        "description": resource.description,
+        "mimeType": resource.mime_type,
+    }
+
+
+def list_template(template: ResourceTemplate, member: Member) -> tuple[str, dict[str, Any]]:
+    """A template as `resources/templates/list` shows it."""
+    uri_template = exposed_uri(member.prefix, template.uri_template)
+    return uri_template, {
+        "uriTemplate": uri_template,
+        "name": exposed_name(member.prefix, template.name),
+        "title": exposed_title(member, template.title),
+        "description": template.description,
+        "mimeType": template.mime_type,
+    }
+
+
+def list_prompt(prompt: Prompt, member: Member) -> tuple[str, dict[str, Any]]:
+    """A prompt as `prompts/list` shows it."""
+    name = exposed_name(member.prefix, prompt.name)
+    arguments = [{"name": key, "description": description, "required": needed} for key, description, needed in prompt.arguments]
+    return name, {
+        "name": name,
+        "title": exposed_title(member, prompt.title),
+        "description": prompt.description,
+        "arguments": arguments,
+    }
+
+
+LISTERS: dict[type, Callable[[Any, Member], tuple[str, dict[str, Any]]]] = {
+    Tool: list_tool,
+    Resource: list_resource,
+    ResourceTemplate: list_template,
+    Prompt: list_prompt,
+}
+
+
+def match_template(template: str, uri: str) -> dict[str, str] | None:
+    """The variables of a URI that a template made; None if it did not. A variable never spans a slash."""
+    parts = re.split(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", template)
+    pattern = "".join(re.escape(part) if index % 2 == 0 else f"(?P<{part}>[^/?#]+)" for index, part in enumerate(parts))
+    match = re.fullmatch(pattern, uri)
+    return {name: unquote(value) for name, value in match.groupdict().items()} if match else None
+
+
+# --- results ---
+
+
+def find_mistake(validator: Draft202012Validator, arguments: dict[str, Any]) -> str | None:
+    """What is wrong with a tool's arguments, in one sentence for the model; None if nothing is."""
+    error = best_match(validator.iter_errors(arguments))
+    if error is None:
+        return None
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    return f"Invalid arguments: {where + ': ' if where else ''}{error.message[:300]}"
+
+
+def failure(message: str) -> dict[str, Any]:
+    """A tool's result that says what went wrong."""
+    return {"content": [text(message)], "isError": True}
