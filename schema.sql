@@ -182,7 +182,6 @@ CREATE TABLE authorization_requests (
     browser_hash   TEXT NOT NULL,                         -- the browser that brought it; no other may decide it
     client_id      TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
     redirect_uri   TEXT NOT NULL,
-    redirect_given INTEGER NOT NULL CHECK (redirect_given IN (0, 1)), -- 1: was in the request, so /token must repeat it if it sends one
     state          TEXT,                                  -- null: none was sent
     scope          TEXT NOT NULL,
     resource       TEXT NOT NULL,                         -- …/mcp or …/mcp/<slug>
@@ -274,6 +273,7 @@ CREATE TABLE work_events (
     status        TEXT NOT NULL,
     reason        TEXT,
     created_at    INTEGER NOT NULL,
+    position      INTEGER NOT NULL DEFAULT 0,             -- which of its second it is, counted from 0
     expires_at    INTEGER                                 -- null: until the next event
 );
 CREATE INDEX work_events_by_time ON work_events (connection_id, created_at);
@@ -288,6 +288,7 @@ CREATE TABLE location_events (
     longitude     REAL NOT NULL CHECK (longitude BETWEEN -180 AND 180),
     name          TEXT,                                   -- null: not known yet
     created_at    INTEGER NOT NULL,
+    position      INTEGER NOT NULL DEFAULT 0,             -- which of its second it is, counted from 0
     expires_at    INTEGER                                 -- null: until it is stale
 );
 CREATE INDEX location_events_by_time ON location_events (connection_id, created_at);
