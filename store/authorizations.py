@@ -18,12 +18,12 @@ class AuthorizationRequest:
     browser_hash: str
     client_id: str
     redirect_uri: str
-    redirect_given: bool
     state: str | None
     scope: str
     resource: str
     code_challenge: str
     expires_at: int
+    decided_at: int | None = None
 
 
 def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> None:
@@ -32,36 +32,30 @@ def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> 
         run(
             """
             INSERT INTO authorization_requests
-                (id, browser_hash, client_id, redirect_uri, redirect_given, state, scope, resource, code_challenge, created_at,
+                (id, browser_hash, client_id, redirect_uri, state, scope, resource, code_challenge, created_at,
                  expires_at)
             VALUES
-                (:id, :browser_hash, :client_id, :redirect_uri, :redirect_given, :state, :scope, :resource, :code_challenge,
+                (:id, :browser_hash, :client_id, :redirect_uri, :state, :scope, :resource, :code_challenge,
                  :now, :expires_at)
             """,
-            **{**asdict(request), "redirect_given": int(request.redirect_given)},
+            **{name: value for name, value in asdict(request).items() if name != "decided_at"},
             now=now,
         )
 
 
-def get_request(db: Database, request_id: str, browser_hash: str, *, now: int) -> AuthorizationRequest:
-    """An open request of this very browser; raises NotFound for one that is decided, too old or another browser's."""
+def find_request(db: Database, request_id: str, browser_hash: str) -> AuthorizationRequest | None:
+    """A request of this very browser, open or not; None for another browser's."""
     rows = db.query(
         """
-        SELECT id, browser_hash, client_id, redirect_uri, redirect_given, state, scope, resource, code_challenge, expires_at
+        SELECT id, browser_hash, client_id, redirect_uri, state, scope, resource, code_challenge, expires_at,
+            decided_at
         FROM authorization_requests
-        WHERE id = :id AND browser_hash = :browser_hash AND expires_at > :now AND decided_at IS NULL
+        WHERE id = :id AND browser_hash = :browser_hash
         """,
         id=request_id,
         browser_hash=browser_hash,
-        now=now,
     )
-    if not rows:
-        raise NotFound("no such authorization request")
-    row = rows[0]
-    return AuthorizationRequest(
-        row["id"], row["browser_hash"], row["client_id"], row["redirect_uri"], bool(row["redirect_given"]), row["state"],
-        row["scope"], row["resource"], row["code_challenge"], row["expires_at"],
-    )  # fmt: skip
+    return AuthorizationRequest(*rows[0]) if rows else None
 
 
 def move_requests(db: Database, old_browser_hash: str, new_browser_hash: str) -> None:
