@@ -80,6 +80,12 @@ class InvalidTarget(OAuthError):
     code = "invalid_target"
 
 
+class LoginRequired(OAuthError):
+    """The client wants no page to be shown (`prompt=none`), but consent is asked every time (OIDC Core §3.1.2.6)."""
+
+    code = "login_required"
+
+
 class AccessDenied(OAuthError):
     """The person said no (RFC 6749 §4.1.2.1)."""
 
@@ -151,6 +157,10 @@ class ToolError(PosternError):
 
 class Cancelled(PosternError):
     """The client went away or cancelled; nobody waits for the result."""
+
+
+class InputRequired(Cancelled):
+    """This run ends here: the client has to answer something first, and then the handler runs again."""
 
 
 class FetchError(PosternError):

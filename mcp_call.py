@@ -1,0 +1,168 @@
+"""What a handler may say and ask while it works on one MCP request, in either era. Knows no HTTP server and no tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from mcp_types import LOG_LEVEL_META_KEY
+from mcp_types.jsonrpc import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY
+from mcp_types.methods import validate_client_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
+from pydantic import ValidationError
+
+from crypto import Unreadable, Vault
+from errors import InputRequired, ProtocolError, ToolError
+from protocol import Request
+from tools import Call
+
+STATE_SECONDS = 600  # how long a person may take to answer
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 §6.2.1
+HANDSHAKE_LEVEL = "info"  # until the client says otherwise, the server may choose (MCP 2025-11-25, server/utilities/logging)
+ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
+
+Notify = Callable[[str, dict[str, Any]], None]  # sends a notification on the request's own stream
+Relay = Callable[[str, dict[str, Any]], dict[str, Any]]  # sends a request over that stream and waits for its result
+
+
+class RequestCall(Call):
+    """The call behind one request. Without `notify` nothing can be said, without `relay` nothing asked in the handshake era.
+
+    `answers` are those of earlier rounds; what the client sent with this request is added. If the handler asks for more,
+    `required` has the questions, and `given` the answers that it has used so far.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        notify: Notify | None = None,
+        relay: Relay | None = None,
+        log_level: str = HANDSHAKE_LEVEL,
+    ):
+        super().__init__()
+        self.request, self._notify, self._relay = request, notify, relay
+        # the stateless era sends no log unless this very request wants it (MCP 2026-07-28, server/utilities/logging)
+        self._log_level = request.meta.get(LOG_LEVEL_META_KEY) if request.modern else log_level
+        self._answers = {**(answers or {}), **(request.params.get("inputResponses") or {})}
+        self.required: dict[str, dict[str, Any]] = {}
+        self.given: dict[str, Any] = {}
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the client declared: in this request, or when it began its MCP session."""
+        return self.request.capabilities
+
+    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Report progress under the client's token, if it gave one."""
+        self.check_cancelled()
+        token = self.request.meta.get("progressToken")
+        if token is not None and self._notify:
+            facts = {"progressToken": token, "progress": progress, "total": total, "message": message}
+            self._notify("notifications/progress", {name: fact for name, fact in facts.items() if fact is not None})
+
+    def log(self, level: str, data: Any) -> None:
+        """Send a log line, if the client wants lines of this level."""
+        self.check_cancelled()
+        if self._notify and self._log_level in LEVELS and LEVELS.index(level) >= LEVELS.index(self._log_level):
+            self._notify("notifications/message", {"level": level, "logger": "postern", "data": data})
+
+    def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """The answers to several questions, by their keys. Raises InputRequired, and runs again, until all are there.
+
+        Raises ProtocolError -32021 or ToolError if the client did not declare that it can be asked this.
+        """
+        self.check_cancelled()
+        for method, params in requests.values():
+            self._check_capability(method, params)
+        if not self.request.modern:
+            return {key: self._ask_over_stream(method, params) for key, (method, params) in requests.items()}
+        self.given |= {key: self._answers[key] for key in requests if key in self._answers}
+        missing = {key: request for key, request in requests.items() if key not in self.given}
+        if missing:
+            self.required = {key: {"method": method, "params": params} for key, (method, params) in missing.items()}
+            raise InputRequired("the client has to answer first")
+        return {key: check_answer(method, self.given[key]) for key, (method, _) in requests.items()}
+
+    def _ask_over_stream(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if self._relay is None:
+            raise ToolError("This client cannot be asked anything during this request.")
+        return check_answer(method, self._relay(method, params))
+
+    def _check_capability(self, method: str, params: dict[str, Any]) -> None:
+        needed = needed_capability(method, params)
+        if covers(self.capabilities, needed):
+            return
+        if self.request.modern:  # MCP 2026-07-28, basic, "Capabilities"
+            data = {"requiredCapabilities": needed}
+            raise ProtocolError(MISSING_REQUIRED_CLIENT_CAPABILITY, "The client lacks a capability that this needs", data)
+        raise ToolError("This client cannot be asked what this tool needs to know.")
+
+
+def needed_capability(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client must have declared to be asked this; plain elicitation means forms (MCP, client/elicitation)."""
+    inner = {}
+    if method == "elicitation/create" and params.get("mode") == "url":
+        inner = {"url": {}}
+    if method == "sampling/createMessage" and "tools" in params:
+        inner = {"tools": {}}
+    return {ASKABLE[method]: inner}
+
+
+def covers(declared: Any, needed: Mapping[str, Any]) -> bool:
+    """Whether every needed name was declared, at each level."""
+    return isinstance(declared, Mapping) and all(
+        name in declared and (not inner or covers(declared[name], inner)) for name, inner in needed.items()
+    )
+
+
+def check_answer(method: str, answer: Any) -> dict[str, Any]:
+    """An answer of the kind that was asked for. Raises ProtocolError -32602."""
+    try:
+        validate_client_result(method, LATEST_HANDSHAKE_VERSION, answer)  # the newest version with rows for answers
+    except ValidationError:
+        raise ProtocolError(INVALID_PARAMS, f"The answer does not fit {method}") from None
+    return answer
+
+
+# --- the stateless era: the answers so far travel with the client, sealed ---
+
+
+def state_place(request: Request, identity: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a state may be opened: for the same identity, with the same method and parameters, and nowhere else."""
+    asked = {name: value for name, value in request.params.items() if name not in ("_meta", "inputResponses", "requestState")}
+    digest = sha256(json.dumps([request.method, asked], sort_keys=True).encode()).hexdigest()
+    return ("requestState", *identity, digest)
+
+
+def open_state(vault: Vault, request: Request, identity: tuple[str, ...], *, now: float) -> dict[str, Any]:
+    """The answers of earlier rounds; none without a state. Raises ProtocolError -32602 for a stale or foreign one."""
+    state = request.params.get("requestState")
+    if state is None:
+        return {}
+    try:
+        kept = json.loads(vault.unseal(state, *state_place(request, identity)))
+    except Unreadable:
+        kept = {"expires_at": 0}
+    if kept["expires_at"] <= now:
+        raise ProtocolError(INVALID_PARAMS, "The requestState is not valid for this request")
+    return kept["answers"]
+
+
+def run_asking(
+    call: RequestCall, work: Callable[[], dict[str, Any]], vault: Vault, identity: tuple[str, ...], *, now: float
+) -> dict[str, Any]:
+    """The result of `work`; or `input_required` if it asked, with a state that the client sends back beside its answers."""
+    try:
+        result = work()
+    except Exception:
+        if not call.required:
+            raise
+    if not call.required:
+        return result
+    kept = {"answers": call.given, "expires_at": int(now) + STATE_SECONDS}
+    state = vault.seal(json.dumps(kept).encode(), *state_place(call.request, identity))
+    return {"resultType": "input_required", "inputRequests": call.required, "requestState": state}

@@ -1,0 +1,88 @@
+"""Each MCP method and what of the toolbox answers it: one table for both eras. Knows no HTTP and no way to authenticate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mcp_types.jsonrpc import INVALID_PARAMS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from errors import ProtocolError
+from protocol import SERVER_INFO, Request
+from tools import Call
+
+RESOURCE_NOT_FOUND = -32002  # handshake era only
+
+CAPABILITIES = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
+
+# (toolbox, caller, request, call) -> result
+Handler = Callable[[Any, Any, Request, Call], dict[str, Any]]
+
+
+def discover(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
+    """What this server can do (MCP 2026-07-28, server/discover)."""
+    return {"supportedVersions": list(MODERN_PROTOCOL_VERSIONS), "capabilities": CAPABILITIES}
+
+
+def initialize(_toolbox: Any, _caller: Any, request: Request, _call: Call) -> dict[str, Any]:
+    """The server's half of the handshake, in the version that was agreed on (MCP 2025-11-25, basic/lifecycle)."""
+    return {"protocolVersion": request.version, "capabilities": CAPABILITIES, "serverInfo": SERVER_INFO}
+
+
+def acknowledge(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
+    """Nothing to say but that it arrived."""
+    return {}
+
+
+def lister(name: str, listing: Callable[[Any, Any], list[dict[str, Any]]]) -> Handler:
+    """A handler for a list. Lists are short and come whole, so that a cursor cannot be one of ours."""
+
+    def handle(toolbox: Any, caller: Any, request: Request, _call: Call) -> dict[str, Any]:
+        if request.params.get("cursor") is not None:
+            raise ProtocolError(INVALID_PARAMS, "Unknown cursor")
+        return {name: listing(toolbox, caller)}
+
+    return handle
+
+
+def call_tool(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
+    """Call a tool (MCP, server/tools)."""
+    return toolbox.call_tool(caller, request.params["name"], request.params.get("arguments") or {}, call)
+
+
+def read_resource(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
+    """Read a resource; an unknown one is named in the error (MCP, server/resources, "Error Handling")."""
+    uri = request.params["uri"]
+    contents = toolbox.read_resource(caller, uri, call)
+    if contents is None:
+        raise ProtocolError(INVALID_PARAMS if request.modern else RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
+    return {"contents": contents}
+
+
+def get_prompt(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
+    """Fill in a prompt (MCP, server/prompts)."""
+    return toolbox.get_prompt(caller, request.params["name"], request.params.get("arguments") or {}, call)
+
+
+def complete(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
+    """Complete what a person is typing (MCP, server/utilities/completion)."""
+    return {"completion": toolbox.complete(caller, request.params["ref"], request.params["argument"], call)}
+
+
+METHODS: Mapping[str, Handler] = {
+    "server/discover": discover,
+    "initialize": initialize,
+    "ping": acknowledge,
+    "logging/setLevel": acknowledge,
+    "tools/list": lister("tools", lambda toolbox, caller: toolbox.list_tools(caller)),
+    "tools/call": call_tool,
+    "resources/list": lister("resources", lambda toolbox, caller: toolbox.list_resources(caller)),
+    "resources/templates/list": lister("resourceTemplates", lambda toolbox, caller: toolbox.list_templates(caller)),
+    "resources/read": read_resource,
+    "resources/subscribe": acknowledge,
+    "resources/unsubscribe": acknowledge,
+    "prompts/list": lister("prompts", lambda toolbox, caller: toolbox.list_prompts(caller)),
+    "prompts/get": get_prompt,
+    "completion/complete": complete,
+}

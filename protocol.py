@@ -1,0 +1,288 @@
+"""JSON-RPC and the two eras of MCP: strict parsing, validation, shaping. Knows no HTTP server, no tool and no user."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    InboundLadderRejection,
+    classify_inbound_request,
+    unsupported_protocol_version_rejection,
+)
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
+from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from mcp_types.methods import CACHEABLE_METHODS, SERVER_RESULTS, validate_client_request
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
+from pydantic import TypeAdapter, ValidationError
+
+from crypto import new_id
+from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests
+
+log = logging.getLogger("postern.mcp")
+
+SERVER_INFO = {"name": "postern", "title": "Postern", "version": "0.1.0"}
+VERSION_WITHOUT_HEADER = "2025-03-26"  # MCP 2025-11-25, basic/transports, "Protocol Version Header"
+MAX_DEPTH = 64  # of arrays and objects in each other
+MAX_DIGITS = 300  # a float ends a little later
+SURROGATE = re.compile(rb"\\u[dD][89abAB]")
+
+
+# --- strict JSON ---
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text (RFC 8259), read more strictly than the standard library does.
+
+    Raises ProtocolError -32700 also for lone surrogates, NaN, a name that comes twice, absurd numbers and deep nesting.
+    """
+    try:
+        value = DECODER.decode(body.decode())
+        if SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()  # fails on half a pair
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise ProtocolError(PARSE_ERROR, "Parse error", status=400) from None
+    return value
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different (RFC 8259 §4 leaves the others to chance)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def refuse_constant(_name: str) -> NoReturn:
+    """NaN and Infinity are no JSON."""
+    raise ValueError
+
+
+def parse_int(digits: str) -> int:
+    """An integer that a float could still hold."""
+    if len(digits) > MAX_DIGITS:
+        raise ValueError
+    return int(digits)
+
+
+def parse_float(digits: str) -> float:
+    """A finite number: 1e999 would come out as Infinity."""
+    number = float(digits)
+    if number - number != 0:
+        raise ValueError
+    return number
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether arrays and objects nest deeper than `limit`."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=unique_names, parse_constant=refuse_constant, parse_int=parse_int, parse_float=parse_float
+)
+
+
+def encode_json(value: Any) -> bytes:
+    """Compact UTF-8. Raises ValueError, TypeError or RecursionError for what is not JSON: NaN, half surrogates, circles."""
+    return ENCODER.encode(value).encode()
+
+
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+# --- messages ---
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request of either era. `capabilities`: what the client declared that it can do."""
+
+    id: str | int
+    method: str
+    params: Mapping[str, Any]
+    version: str
+    modern: bool
+    capabilities: Mapping[str, Any]
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The `_meta` of the request."""
+        return self.params.get("_meta") or {}
+
+
+def check_message(message: Any) -> dict[str, Any]:
+    """One JSON-RPC message, not a batch. Raises ProtocolError -32600 for what is none (JSON-RPC 2.0 §4)."""
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise ProtocolError(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message", status=400)
+    if "id" in message and request_id(message) is None:  # MCP basic, "Requests": never null
+        raise ProtocolError(INVALID_REQUEST, "The id must be a string or an integer", status=400)
+    if "method" in message:
+        if not isinstance(message["method"], str):
+            raise ProtocolError(INVALID_REQUEST, "The method must be a string", status=400)
+        if not isinstance(message.get("params"), dict | None):
+            raise ProtocolError(INVALID_PARAMS, "params must be an object", status=400)
+    elif ("result" in message) == ("error" in message):
+        raise ProtocolError(INVALID_REQUEST, "The message is neither a request nor a response", status=400)
+    return message
+
+
+def request_id(message: Any) -> str | int | None:
+    """The id of a message if it has a valid one."""
+    found = message.get("id") if isinstance(message, dict) else None
+    return found if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
+def is_modern(message: Mapping[str, Any], version: str | None) -> bool:
+    """Whether a message belongs to the stateless era: its header says so, or it carries the envelope of that era."""
+    if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
+        return True
+    meta = (message.get("params") or {}).get("_meta")
+    return isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
+
+
+def read_modern(message: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
+    """A request of the stateless era. Raises ProtocolError: envelope, then headers, then version, then method.
+
+    `headers` have lower-case names (MCP 2026-07-28, basic/transports, "Standard Request Headers").
+    """
+    route = classify_inbound_request(message, headers=headers)
+    if isinstance(route, InboundLadderRejection):
+        raise rejected(route)
+    method, params = message["method"], message["params"]
+    check_params(method, route.protocol_version, params)
+    return Request(message["id"], method, params, route.protocol_version, True, params["_meta"][CLIENT_CAPABILITIES_META_KEY])
+
+
+def read_handshake(message: Mapping[str, Any], version: str | None, capabilities: Mapping[str, Any]) -> Request:
+    """A request of the handshake era; `capabilities` are those of its MCP session. Raises ProtocolError."""
+    method, params, version = message["method"], message.get("params"), version or VERSION_WITHOUT_HEADER
+    if method == "initialize":
+        params = params or {}
+        asked = params.get("protocolVersion")  # MCP 2025-11-25, basic/lifecycle, "Version Negotiation"
+        version = asked if asked in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
+    check_params(method, version, params)
+    if method == "initialize":
+        capabilities = params["capabilities"]
+    return Request(message["id"], method, params or {}, version, False, capabilities)
+
+
+def check_params(method: str, version: str, params: Mapping[str, Any] | None) -> None:
+    """Raise ProtocolError unless the method exists in this version (-32601) and its parameters fit (-32602)."""
+    try:
+        validate_client_request(method, version, params)
+    except KeyError:
+        raise ProtocolError(METHOD_NOT_FOUND, "Method not found") from None
+    except ValidationError as error:
+        raise ProtocolError(INVALID_PARAMS, "Invalid " + name_place(error)) from None
+    params = params or {}
+    if isinstance((params.get("_meta") or {}).get("progressToken"), bool):
+        raise ProtocolError(INVALID_PARAMS, "Invalid params._meta")
+    for name in ("inputResponses", "requestState"):
+        if params.get(name, "") is None:
+            raise ProtocolError(INVALID_PARAMS, f"Invalid params.{name}")
+
+
+def name_place(error: ValidationError) -> str:
+    """Where the first mistake is, two levels deep: further down stand names and values that the client chose."""
+    place = error.errors(include_input=False, include_context=False, include_url=False)[0]["loc"]
+    return ".".join(str(part) for part in place[:2]) or "params"
+
+
+def check_notification(message: Mapping[str, Any], version: str | None) -> None:
+    """Raise ProtocolError -32022 if a notification names a version that nobody speaks; unknown methods are accepted."""
+    if is_modern(message, version) and version is not None:
+        rejection = unsupported_protocol_version_rejection(version, MODERN_PROTOCOL_VERSIONS)
+        if rejection is not None:
+            raise rejected(rejection)
+
+
+def rejected(rejection: InboundLadderRejection) -> ProtocolError:
+    """What the classifier found, as an error of ours."""
+    return ProtocolError(rejection.code, rejection.message, rejection.data)
+
+
+# --- answers ---
+
+
+def answer(request: Request, work: Callable[[], dict[str, Any]]) -> tuple[int, bytes]:
+    """HTTP status and body of the response to a request: the result of `work`, or what it raised, as an error. Raises nothing."""
+    try:
+        result = shape_result(request, work())
+        return 200, encode_json({"jsonrpc": "2.0", "id": request.id, "result": result})
+    except Exception as error:
+        return answer_error(error, request.id, request.modern)
+
+
+def answer_error(error: Exception, identity: str | int | None, modern: bool) -> tuple[int, bytes]:
+    """HTTP status and body of an error; `identity` is the request's id, None if it has none that can be read."""
+    told = tell(error)
+    body: dict[str, Any] = {"code": told.code, "message": told.message}
+    if told.data is not None:
+        body["data"] = told.data
+    status = told.status
+    if status is None:  # the handshake era answers an understood request with 200, whatever came of it
+        status = ERROR_CODE_HTTP_STATUS.get(told.code, 200) if modern or identity is None else 200
+    return status, encode_json({"jsonrpc": "2.0", "id": identity, "error": body})
+
+
+def tell(error: Exception) -> ProtocolError:
+    """What a client may know of an error. What nobody foresaw is logged under an id, without values."""
+    if isinstance(error, ProtocolError):
+        return error
+    if isinstance(error, ToolError | TooManyRequests):
+        return ProtocolError(INTERNAL_ERROR, str(error))
+    if isinstance(error, PosternError):
+        return ProtocolError(INTERNAL_ERROR, FORESEEN.get(type(error), "This cannot be done just now"))
+    error_id = new_id()
+    log.error("error %s: %s\n%s", error_id, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return ProtocolError(INTERNAL_ERROR, f"Internal error; the server's log has the details under {error_id}")
+
+
+FORESEEN = {Cancelled: "The request was cancelled", StorageError: "The database cannot be used just now; try again"}
+
+
+def shape_result(request: Request, result: dict[str, Any]) -> dict[str, Any]:
+    """A handler's result as the request's version wants it. Unknown members stay. Raises ProtocolError if it does not fit."""
+    if request.modern:
+        result = stamp(request.method, result)
+    try:
+        result_type(request.method, request.version).validate_python(result, by_name=False)
+    except ValidationError as error:
+        log.error("%s gave an invalid result, at %s", request.method, [fault["loc"] for fault in error.errors()][:3])
+        raise ProtocolError(INTERNAL_ERROR, "The result does not follow the protocol") from None
+    return result
+
+
+def stamp(method: str, result: dict[str, Any]) -> dict[str, Any]:
+    """What every result of the stateless era carries (MCP 2026-07-28, basic, "Responses"; server/utilities/caching)."""
+    result = {"resultType": "complete", **result}
+    if method in CACHEABLE_METHODS and result["resultType"] == "complete":
+        result = {"ttlMs": 0, "cacheScope": "private", **result}  # what a grant shows may change at any moment
+    result["_meta"] = {**(result.get("_meta") or {}), SERVER_INFO_META_KEY: SERVER_INFO}
+    return result
+
+
+@functools.cache
+def result_type(method: str, version: str) -> TypeAdapter[Any]:
+    """What validates the results of a method in a version."""
+    return TypeAdapter(SERVER_RESULTS[method, version])
