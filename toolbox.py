@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
-from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -19,16 +16,16 @@ from crypto import Unreadable, Vault, new_id
 from db import Database
 from errors import FetchError, PosternError, ProtocolError, ToolError
 from fetch import Fetcher
+from listings import LISTERS, features_of, match_template
 from store.cache import ScopedCache
-from store.connections import Connection, get_connection, list_secrets
+from store.connections import Connection, Draft, get_connection, list_secrets
 from store.personal_context import PersonalContextStorage
 from store.profiles import Member, list_granted_kinds, list_members
 from store.tokens import Caller
-from tools import Call, Connector, Context, Prompt, Resource, ResourceTemplate, Tool, text
+from tools import Call, Connector, Context, Prompt, Tool, text
 
 log = logging.getLogger("postern.toolbox")
 
-NAME_MAX = 64  # what assistants accept
 INVALID_PARAMS = -32602
 STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
 
@@ -162,15 +159,33 @@ class Toolbox:
             secrets = list_secrets(self._db, self._vault, connection.id) if connection.secret_names else {}
         except Unreadable:
             raise ToolError(f"A secret of the connection “{connection.name}” is damaged. Please type it in again.") from None
-        storage = STORAGES.get(self._connectors[connection.connector].storage or "")
+        return self._context(self._connectors[connection.connector], connection.id, connection.settings, secrets, call)
+
+    def try_draft(self, draft: Draft, connection: Connection | None) -> str:
+        """Try what a person typed before it is kept; answers what was found. Raises ToolError with the reason if it fails."""
+        connector = self._connectors[draft.connector]
+        if connector.test is None:
+            return "There is nothing to test here."
+        kept = list_secrets(self._db, self._vault, connection.id) if connection else {}
+        secrets = {name: value for name, value in kept.items() if name not in draft.forget} | dict(draft.secrets)
+        context = self._context(connector, connection.id if connection else "draft", draft.settings, secrets, Call())
+        try:
+            return connector.test(context)
+        except FetchError as error:
+            raise ToolError(str(error)) from error
+
+    def _context(
+        self, connector: Connector, connection_id: str, settings: Mapping[str, Any], secrets: Mapping[str, str], call: Call
+    ) -> Context:
+        storage = STORAGES.get(connector.storage or "")
         return Context(
-            connection_id=connection.id,
-            settings=connection.settings,
+            connection_id=connection_id,
+            settings=with_defaults(connector, settings),
             secrets=secrets,
             fetch=self._fetch,
-            cache=ScopedCache(self._db, self._vault, connection.id, self._clock),
+            cache=ScopedCache(self._db, self._vault, connection_id, self._clock),
             shared_cache=ScopedCache(self._db, self._vault, "shared", self._clock),
-            storage=storage(self._db, connection.id) if storage else None,
+            storage=storage(self._db, connection_id) if storage else None,
             now=int(self._clock()),
             call=call,
         )
@@ -194,6 +209,12 @@ class Toolbox:
         return build_view(caller.revision, kinds, members)
 
 
+def with_defaults(connector: Connector, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the default of each field that was left out or is empty."""
+    defaults = {field.name: field.default_value for field in connector.fields if field.kind != "secret"}
+    return defaults | {name: value for name, value in settings.items() if value not in ("", None)}
+
+
 def build_view(revision: int, kinds: frozenset[str], members: list[tuple[Connector, Member, Connection]]) -> View:
     """Name and list the features of a profile's connections, as far as the feature sets of these kinds include them."""
     shelves: dict[str, dict[str, Offered]] = {"tools": {}, "resources": {}, "templates": {}, "prompts": {}}
@@ -208,108 +229,6 @@ def build_view(revision: int, kinds: frozenset[str], members: list[tuple[Connect
         for name, offered in shelves["tools"].items()
     }
     return View(revision=revision, listings=listings, validators=validators, **shelves)
-
-
-def features_of(connector: Connector, kinds: frozenset[str]) -> Iterable[tuple[str, Any]]:
-    """(shelf, feature) of all that feature sets of these kinds include: `all`, or `read_only`, which only reads."""
-    for tool in connector.tools:
-        if "all" in kinds or ("read_only" in kinds and tool.reads):
-            yield "tools", tool
-    if kinds:
-        for shelf in ("resources", "templates", "prompts"):
-            for feature in getattr(connector, shelf):
-                yield shelf, feature
-
-
-# --- names and listings ---
-
-
-def exposed_name(prefix: str, name: str) -> str:
-    """The name under which a feature is listed; one that is too long ends in a digest, so that it stays unique."""
-    full = f"{prefix}_{name}" if prefix else name
-    return full if len(full) <= NAME_MAX else full[: NAME_MAX - 9] + "_" + sha256(full.encode()).hexdigest()[:8]
-
-
-def exposed_uri(prefix: str, uri: str) -> str:
-    """The URI under which a resource is listed: `work+scheme:…` tells two connections apart (RFC 3986 §3.1)."""
-    return f"{prefix.replace('_', '-')}+{uri}" if prefix else uri
-
-
-def exposed_title(member: Member, title: str) -> str:
-    """The title, with the connection's name where there are several."""
-    return f"{title} ({member.name})" if member.prefix else title
-
-
-def list_tool(tool: Tool, member: Member) -> tuple[str, dict[str, Any]]:
-    """A tool as `tools/list` shows it."""
-    name, title = exposed_name(member.prefix, tool.name), exposed_title(member, tool.title)
-    listing: dict[str, Any] = {
-        "name": name,
-        "title": title,
-        "description": tool.description,
-        "inputSchema": tool.input_schema,
-        "annotations": {
-            "title": title,
-            "readOnlyHint": tool.reads,
-            "destructiveHint": tool.destructive,
-            "idempotentHint": tool.idempotent,
-            "openWorldHint": tool.open_world,
-        },
-    }
-    optional = {"outputSchema": tool.output_schema, "icons": list(tool.icons), "_meta": dict(tool.meta)}
-    return name, listing | {key: value for key, value in optional.items() if value}
-
-
-def list_resource(resource: Resource, member: Member) -> tuple[str, dict[str, Any]]:
-    """A resource as `resources/list` shows it."""
-    uri = exposed_uri(member.prefix, resource.uri)
-    return uri, {
-        "uri": uri,
-        "name": exposed_name(member.prefix, resource.name),
-        "title": exposed_title(member, resource.title),
-        "description": resource.description,
-        "mimeType": resource.mime_type,
-    }
-
-
-def list_template(template: ResourceTemplate, member: Member) -> tuple[str, dict[str, Any]]:
-    """A template as `resources/templates/list` shows it."""
-    uri_template = exposed_uri(member.prefix, template.uri_template)
-    return uri_template, {
-        "uriTemplate": uri_template,
-        "name": exposed_name(member.prefix, template.name),
-        "title": exposed_title(member, template.title),
-        "description": template.description,
-        "mimeType": template.mime_type,
-    }
-
-
-def list_prompt(prompt: Prompt, member: Member) -> tuple[str, dict[str, Any]]:
-    """A prompt as `prompts/list` shows it."""
-    name = exposed_name(member.prefix, prompt.name)
-    arguments = [{"name": key, "description": description, "required": needed} for key, description, needed in prompt.arguments]
-    return name, {
-        "name": name,
-        "title": exposed_title(member, prompt.title),
-        "description": prompt.description,
-        "arguments": arguments,
-    }
-
-
-LISTERS: dict[type, Callable[[Any, Member], tuple[str, dict[str, Any]]]] = {
-    Tool: list_tool,
-    Resource: list_resource,
-    ResourceTemplate: list_template,
-    Prompt: list_prompt,
-}
-
-
-def match_template(template: str, uri: str) -> dict[str, str] | None:
-    """The variables of a URI that a template made; None if it did not. A variable never spans a slash."""
-    parts = re.split(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", template)
-    pattern = "".join(re.escape(part) if index % 2 == 0 else f"(?P<{part}>[^/?#]+)" for index, part in enumerate(parts))
-    match = re.fullmatch(pattern, uri)
-    return {name: unquote(value) for name, value in match.groupdict().items()} if match else None
 
 
 # --- results ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import keyword
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,13 @@ class Field:
     check: Callable[[str], None] | None = None  # raises ValueError with a sentence for the person
     minimum: float | None = None  # number
     maximum: float | None = None
+
+    @property
+    def default_value(self) -> Any:
+        """The default in the field's own type; None if there is none."""
+        if self.kind == "number" and self.default:
+            return float(self.default) if "." in self.default else int(self.default)
+        return self.default == "on" if self.kind == "checkbox" else self.default or None
 
 
 @dataclass(frozen=True)
@@ -219,8 +227,8 @@ def tool(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
     """Make a Tool of `def name(context, argument: type = default, …) -> dict | str | Result`.
 
     Name and description come from the function and its docstring, the input schema from its parameters (describe one with
-    `Annotated[type, pydantic.Field(description=…)]`), the output schema from a TypedDict return type. `facts` are Tool's
-    other members. A FetchError inside becomes an error result.
+    `Annotated[type, pydantic.Field(description=…)]`; one that Python reserves ends in _ here: `from_` is `from`), the output
+    schema from a TypedDict return type. `facts` are Tool's other members. A FetchError inside becomes an error result.
     """
 
     def make(function: Callable[..., Any]) -> Tool:
@@ -240,7 +248,7 @@ def tool(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
 def as_result(function: Callable[..., Any], context: Context, arguments: dict[str, Any]) -> Result:
     """Call a tool's function and shape what it answers."""
     try:
-        answer = function(context, **arguments)
+        answer = function(context, **{name + "_" * keyword.iskeyword(name): value for name, value in arguments.items()})
     except FetchError as error:
         raise ToolError(str(error)) from error
     if isinstance(answer, Result):
@@ -254,7 +262,7 @@ def schema_of_parameters(function: Callable[..., Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for parameter in list(signature.parameters.values())[1:]:
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (parameter.annotation, default)
+        fields[parameter.name.rstrip("_")] = (parameter.annotation, default)
     model = create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
     return tidy_schema(model.model_json_schema())
 

@@ -1,0 +1,62 @@
+"""Limits of the sign-in pages, in words. Counts in the database, so that all workers count together; knows no HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from db import Database
+from errors import TooManyRequests
+from store.rate_limits import take_token
+
+WAIT_SECONDS = 6
+
+
+class Limits:
+    """Named policies. Each takes one from the caller's bucket, or raises TooManyRequests with the seconds to wait."""
+
+    def __init__(self, db: Database, clock: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep):
+        self._db, self._clock, self._sleep = db, clock, sleep
+        self._waiting = threading.Semaphore(2)
+        self._checking = threading.Semaphore(2)
+
+    def registration(self, address: str) -> None:
+        """150 registrations for an address, and 150 more in each hour."""
+        self._take("registration", address, capacity=150, per_seconds=3600)
+
+    def setup(self, address: str) -> None:
+        """10 tries of a set-up code for an address, and 10 more in each minute."""
+        self._take("setup", address, capacity=10, per_seconds=60)
+
+    def login(self, identity: str) -> None:
+        """10 tries to sign in, and 10 more in each minute.
+
+        Nobody is ever locked out: who comes too soon waits here for some seconds, two at a time, before being refused.
+        """
+        try:
+            self._take("login", identity, capacity=10, per_seconds=60)
+        except TooManyRequests as refusal:
+            if refusal.retry_after > WAIT_SECONDS or not self._waiting.acquire(blocking=False):
+                raise
+            try:
+                self._sleep(refusal.retry_after)
+                self._take("login", identity, capacity=10, per_seconds=60)
+            finally:
+                self._waiting.release()
+
+    @contextmanager
+    def password_check(self) -> Iterator[None]:
+        """Two at a time: each takes 64 MiB and a fifth of a second. Raises TooManyRequests rather than queue for long."""
+        if not self._checking.acquire(timeout=10):
+            raise TooManyRequests(5)
+        try:
+            yield
+        finally:
+            self._checking.release()
+
+    def _take(self, policy: str, identity: str, *, capacity: int, per_seconds: float) -> None:
+        wait = take_token(self._db, policy, identity, capacity=capacity, per_seconds=per_seconds, now=self._clock())
+        if wait:
+            raise TooManyRequests(wait)

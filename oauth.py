@@ -1,0 +1,179 @@
+"""The authorization server's endpoints: registration, authorize, token. Asks the person nothing: connect.py does that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from client_trust import authenticate_client, check_registration, read_credentials
+from crypto import hash_token, new_id, new_token
+from errors import InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
+from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
+from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request
+from store.clients import Client, create_client, find_client
+from store.profiles import list_granted_profiles
+from store.tokens import Lifetimes, TokenPair, find_code, find_refresh, redeem_code, trade_refresh
+from web import answer_client, browser_hash, client_address, find_current_login, now, see_other, state
+
+bp = Blueprint("oauth", __name__)
+
+FORM_MAX = 64 * 1024
+FIELDS_MAX = 100
+
+
+# --- registration (RFC 7591) ---
+
+
+@bp.post("/register")
+def register() -> Response:
+    """Register a client that nobody has verified (RFC 7591 §3). Answers 201 with its id, and its secret if it has one."""
+    if state().settings.registration == "closed":
+        abort(404)
+    request.max_content_length = FORM_MAX
+    if request.mimetype != "application/json":
+        raise InvalidClientMetadata("The body must be application/json.")
+    body = request.get_json(silent=True)
+    metadata = check_registration(body, state().settings)
+    state().limits.registration(client_address())
+    public = metadata["token_endpoint_auth_method"] == "none"  # noqa: S105
+    secret = None if public else new_token("mcp_cs_")
+    client = Client(
+        id="client_" + new_id(),  # random: never one that the caller chose, never a URL
+        kind="dcr",
+        name=metadata.get("client_name"),
+        auth_method=metadata["token_endpoint_auth_method"],
+        secret_hash=hash_token(secret) if secret else None,
+        redirect_uris=tuple(metadata["redirect_uris"]),
+        metadata=metadata,
+        created_at=now(),
+    )
+    create_client(state().db, client)
+    issued: dict[str, Any] = {"client_id": client.id, "client_id_issued_at": client.created_at}
+    if secret:
+        issued |= {"client_secret": secret, "client_secret_expires_at": 0}
+    return no_store(jsonify(issued | metadata), 201)
+
+
+def no_store(response: Response, status: int = 200) -> Response:
+    """An answer with credentials in it (RFC 6749 §5.1)."""
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+# --- authorize (OAuth 2.1 §4.1.1) ---
+
+
+@bp.route("/authorize", methods=["GET", "POST"])
+def authorize() -> Response:
+    """Check a client's request and keep it; the person is asked at /connect. Nothing is given here."""
+    if request.method == "HEAD":
+        abort(405)
+    if request.method == "POST":  # the same as GET; the browser sends its cookie only with the GET that follows
+        return see_other("/authorize?" + urlencode(list(request.form.items(multi=True))))
+    visit = Visit(state().db, state().settings, request.args.to_dict(flat=False))
+    try:
+        for check in AUTHORIZE_CHECKS:
+            check(visit)
+    except OAuthError as error:
+        return refuse_visit(visit, error)
+    wanted = AuthorizationRequest(
+        id=new_id(),
+        browser_hash=browser_hash(),
+        client_id=visit.client.id,
+        redirect_uri=visit.redirect_uri,
+        state=visit.state,
+        scope=visit.scope,
+        resource=visit.resource,
+        code_challenge=visit.code_challenge,
+        expires_at=now() + REQUEST_SECONDS,
+    )
+    create_request(state().db, wanted, now=now())
+    return see_other("/connect?" + urlencode({"request": wanted.id}))
+
+
+def refuse_visit(visit: Visit, error: OAuthError) -> Response:
+    """Tell the client by a redirect only if this person has let it in before; else tell the person (RFC 9700 §4.11.2)."""
+    login = find_current_login()
+    if not (error.may_redirect and login and list_granted_profiles(state().db, login.user.id, visit.client.id)):
+        raise error
+    return see_other(answer_client(visit.redirect_uri, visit.state, error=error.code, error_description=error.description))
+
+
+# --- token (OAuth 2.1 §3.2) ---
+
+
+@bp.post("/token")
+def token() -> Response:
+    """Trade a code or a refresh token for fresh tokens (OAuth 2.1 §4.1.3, §4.3). What is refused is not spent."""
+    form = read_token_form()
+    credentials = read_credentials(request.headers.get("Authorization"), form)
+    client = authenticate_client(find_client(state().db, credentials.client_id), credentials)
+    grant_type = form.get("grant_type")
+    if grant_type is None:
+        raise InvalidRequest("grant_type is missing.")
+    if grant_type not in TOKEN_GRANTS:
+        raise UnsupportedGrantType("Only authorization_code and refresh_token are offered.")
+    pair = TOKEN_GRANTS[grant_type](client, TokenRequest(form, state().settings, now()))
+    return no_store(
+        jsonify(
+            access_token=pair.access_token,
+            token_type="Bearer",  # noqa: S106
+            expires_in=pair.expires_in,
+            refresh_token=pair.refresh_token,
+            scope=pair.scope,
+        )
+    )
+
+
+def read_token_form() -> dict[str, str]:
+    """The body's parameters, each once, empty ones left out. The query string is never looked at."""
+    request.max_content_length = FORM_MAX
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/x-www-form-urlencoded" or charset != "utf-8" or "Content-Encoding" in request.headers:
+        raise InvalidRequest("The body must be application/x-www-form-urlencoded in UTF-8.")
+    if len(request.form) > FIELDS_MAX or any(len(values) > 1 for _, values in request.form.lists()):
+        raise InvalidRequest("A parameter was sent twice, or there are too many.")
+    return {name: value for name, value in request.form.items() if value}
+
+
+def lifetimes() -> Lifetimes:
+    """How long what we issue lives."""
+    settings = state().settings
+    return Lifetimes(
+        settings.token_ttl_seconds, settings.refresh_ttl_seconds, settings.session_max_seconds, settings.refresh_grace_seconds
+    )
+
+
+def exchange_code(client: Client, token_request: TokenRequest) -> TokenPair:
+    """Trade a code. All is checked before it is spent; a replay that passes every check ends the session."""
+    if "code" not in token_request.form:
+        raise InvalidRequest("code is missing.")
+    code = find_code(state().db, token_request.form["code"], now=now())
+    if code is None or code.client_id != client.id:
+        raise InvalidGrant("The code is unknown or expired.")
+    for check in CODE_CHECKS:
+        check(code, token_request)
+    return redeem_code(state().db, code, lifetimes(), now=now())
+
+
+def trade_refresh_token(client: Client, token_request: TokenRequest) -> TokenPair:
+    """Trade a refresh token. All is checked before it counts as presented."""
+    if "refresh_token" not in token_request.form:
+        raise InvalidRequest("refresh_token is missing.")
+    refresh = find_refresh(state().db, token_request.form["refresh_token"], now=now())
+    if refresh is None or refresh.client_id != client.id:
+        raise InvalidGrant("The refresh token is unknown, expired or revoked.")
+    for check in REFRESH_CHECKS:
+        check(refresh, token_request)
+    return trade_refresh(state().db, refresh, lifetimes(), now=now())
+
+
+TOKEN_GRANTS: dict[str, Callable[[Client, TokenRequest], TokenPair]] = {
+    "authorization_code": exchange_code,
+    "refresh_token": trade_refresh_token,
+}

@@ -1,0 +1,321 @@
+"""What every page needs: the state of the app, the browser's login, CSRF, limits, headers, error pages. Holds no page."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, Response, current_app, g, jsonify, make_response, redirect, render_template, request
+from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
+
+from client_trust import add_parameters
+from config import Settings
+from crypto import Vault, hash_token, new_id, new_token, same
+from db import Database
+from errors import InvalidClient, InvalidInput, NotFound, OAuthError, StorageError, TooManyRequests
+from limits import Limits
+from store.authorizations import move_requests
+from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
+from toolbox import Toolbox
+from tools import Connector
+
+log = logging.getLogger("postern.web")
+
+DEVICE_SECONDS = 365 * 86400
+BODY_MAX = 256 * 1024
+# Answered with JSON, called by programs without cookies, and so without CSRF tokens.
+API_ENDPOINTS = frozenset({"oauth.register", "oauth.token"})
+# A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
+CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
+ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the pages work with; made once by app.py."""
+
+    settings: Settings
+    db: Database
+    vault: Vault
+    connectors: Mapping[str, Connector]
+    toolbox: Toolbox
+    limits: Limits
+    clock: Callable[[], float] = time.time
+
+
+def state() -> State:
+    """The state of the running app."""
+    return current_app.extensions["postern"]
+
+
+def now() -> int:
+    """One `now` for the whole request, in epoch seconds."""
+    if "now" not in g:
+        g.now = int(state().clock())
+    return g.now
+
+
+def install(app: Flask) -> None:
+    """Hang what stands in this file around every page of the app."""
+    app.before_request(check_host)
+    app.before_request(check_csrf)
+    app.after_request(send_cookies)
+    app.after_request(send_headers)
+    app.register_error_handler(OAuthError, answer_oauth_error)
+    app.register_error_handler(Exception, answer_error)
+    app.context_processor(lambda: {"login": find_current_login(), "csrf": csrf_input})
+    app.add_template_filter(plain_text, "plain")
+
+
+# --- the browser and who sits before it ---
+
+
+def cookie_name(name: str) -> str:
+    """`__Host-` pins a cookie to this origin (RFC 6265bis §4.1.3.2), which browsers allow with https only."""
+    return name if state().settings.is_loopback and state().settings.public_url.startswith("http:") else "__Host-" + name
+
+
+def browser_cookie() -> str:
+    """The value that names this browser; a new one is set if it brought none."""
+    if "browser" not in g:
+        value = request.cookies.get(cookie_name("postern"), "")
+        g.browser_is_new = not (value.isascii() and 40 <= len(value) <= 64)
+        g.browser = new_token("") if g.browser_is_new else value
+    return g.browser
+
+
+def browser_hash() -> str:
+    """This browser's cookie as it stands in the database."""
+    return hash_token(browser_cookie())
+
+
+def find_current_login() -> Login | None:
+    """The login of this browser, if a user is signed in."""
+    if "login" not in g:
+        g.login = None
+        if request.cookies.get(cookie_name("postern")):
+            g.login = find_login(state().db, browser_cookie(), now=now())
+        if g.login:
+            note_login_seen(state().db, g.login, now=now())
+    return g.login
+
+
+def current_user() -> User:
+    """The signed-in user. Otherwise the browser is sent to sign in, and comes back here."""
+    login = find_current_login()
+    if login is None:
+        here = request.full_path.rstrip("?") if request.method == "GET" else "/admin"
+        raise LoginNeeded("/login?" + urlencode({"next": here}))
+    return login.user
+
+
+class LoginNeeded(Exception):
+    """Nobody is signed in; `location` is where that can be mended."""
+
+    def __init__(self, location: str):
+        super().__init__(location)
+        self.location = location
+
+
+def sign_in(user: User) -> None:
+    """Sign this browser in under a new cookie, so that nobody who knew the old one is signed in with it."""
+    old = browser_hash()
+    end_login(state().db, browser_cookie())
+    g.browser = create_login(state().db, user.id, now=now())
+    g.browser_is_new, g.device_is_new = True, True
+    g.pop("login", None)
+    move_requests(state().db, old, browser_hash())
+
+
+def sign_out() -> None:
+    """End this browser's login, and give it a new cookie."""
+    end_login(state().db, browser_cookie())
+    g.browser, g.browser_is_new, g.login = new_token(""), True, None
+
+
+def send_cookies(response: Response) -> Response:
+    """Set the browser's cookie if it is new, and mark a device on which somebody has signed in."""
+    flags: dict[str, Any] = {"httponly": True, "samesite": "Lax", "path": "/", "secure": cookie_name("").startswith("__Host-")}
+    if g.get("browser_is_new"):
+        response.set_cookie(cookie_name("postern"), g.browser, max_age=LOGIN_SECONDS, **flags)
+    if g.get("device_is_new"):
+        device = new_token("")
+        value = f"{device}.{state().vault.mac('device', device)}"
+        response.set_cookie(cookie_name("postern-device"), value, max_age=DEVICE_SECONDS, **flags)
+    return response
+
+
+# --- CSRF ---
+
+
+def csrf_token() -> str:
+    """The token that this browser's forms carry: bound to its cookie, so that nothing needs to be stored."""
+    return state().vault.mac("csrf", browser_cookie())
+
+
+def csrf_input() -> Markup:
+    """The hidden input that stands in every form."""
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(csrf_token())
+
+
+def check_csrf() -> None:
+    """Refuse a change that another site sent, or that did not come from one of our forms."""
+    if request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint is None or request.endpoint in CROSS_SITE_ENDPOINTS:
+        return
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
+    if site not in ("same-origin", "none") or (origin is not None and not is_own_origin(origin)):
+        raise Refused(403, "This form came from another site, so nothing was changed.")
+    if not same(request.form.get("csrf_token", ""), csrf_token()):
+        raise Refused(403, "This form is too old, or cookies are blocked. Go back, reload the page and try again.")
+
+
+def is_own_origin(origin: str) -> bool:
+    """Whether a browser's Origin is ours; on loopback every name of this machine is."""
+    settings = state().settings
+    return origin == settings.public_url or (
+        settings.is_loopback and "://" in origin and settings.accepts_host(origin.split("://", 1)[1])
+    )
+
+
+class Refused(Exception):
+    """The request is not acceptable; the page says why with this status."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+def check_host() -> None:
+    """Refuse a Host that is not ours (DNS rebinding); health checks may use any."""
+    if request.endpoint not in ANY_HOST_ENDPOINTS and not state().settings.accepts_host(request.environ.get("HTTP_HOST")):
+        raise Refused(421, "This server does not answer under this name. Its address is set as PUBLIC_URL.")
+
+
+# --- whom limits count ---
+
+
+def login_identity() -> str:
+    """Whom the tries to sign in are counted for: a device on which somebody has signed in before, else the address."""
+    known = known_device()
+    return "device " + known if known else "address " + client_address()
+
+
+def known_device() -> str | None:
+    """The random name of a device on which somebody has signed in before, if its cookie is genuine."""
+    device, _, mac = request.cookies.get(cookie_name("postern-device"), "").partition(".")
+    return device if device and same(mac, state().vault.mac("device", device)) else None
+
+
+def client_address() -> str:
+    """The address that limits count: the peer's, or what the outermost of TRUST_PROXY proxies saw. IPv6 counts by /64."""
+    hops = state().settings.trust_proxy
+    seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")] if hops else []
+    address = seen[-hops] if hops and len(seen) >= hops else request.remote_addr or ""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return request.remote_addr or "unknown"
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
+
+
+# --- answers ---
+
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+HEADERS = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def send_headers(response: Response) -> Response:
+    """The headers of every answer, errors too. `leaves_for_client`: browsers apply form-action to where a POST ends up."""
+    response.headers["Content-Security-Policy"] = POLICY if g.get("leaves_for_client") else POLICY + "; form-action 'self'"
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def see_other(location: str) -> Response:
+    """303: what follows a POST is a GET (RFC 9700 §4.12)."""
+    return redirect(location, 303)
+
+
+def answer_client(redirect_uri: str, client_state: str | None, **parameters: str) -> str:
+    """The URL that takes the browser back to a client: always with `iss` (RFC 9207 §2), and `state` as it came."""
+    return add_parameters(redirect_uri, **parameters, state=client_state, iss=state().settings.public_url)
+
+
+def page(template: str, status: int = 200, **values: Any) -> Response:
+    """A rendered page."""
+    return make_response(render_template(template, **values), status)
+
+
+def answer_oauth_error(error: OAuthError) -> Response:
+    """An OAuth error: JSON for programs (RFC 6749 §5.2), a page for people."""
+    if request.endpoint not in API_ENDPOINTS:
+        return page("message.html", 400, title="This sign-in cannot go on", message=error.description, code=error.code)
+    response = jsonify(error=error.code, error_description=error.description)
+    response.status_code = error.status
+    response.headers["Cache-Control"] = "no-store"
+    if isinstance(error, InvalidClient) and error.challenge:
+        response.headers["WWW-Authenticate"] = 'Basic realm="Postern"'
+    return response
+
+
+def answer_error(error: Exception) -> Response:
+    """Any other error: what it says if it was foreseen, else an id that the log explains."""
+    if isinstance(error, LoginNeeded):
+        return see_other(error.location)
+    status, title, message = describe_error(error)
+    if request.endpoint in API_ENDPOINTS:
+        response = jsonify(error="temporarily_unavailable" if status >= 429 else "invalid_request", error_description=message)
+        response.status_code = status
+    else:
+        response = page("message.html", status, title=title, message=message)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, HTTPException) and error.get_response().headers.get("Allow"):
+        response.headers["Allow"] = error.get_response().headers["Allow"]
+    return response
+
+
+def describe_error(error: Exception) -> tuple[int, str, str]:
+    """(status, title, message) of an error, for a person."""
+    for kind, describe in DESCRIPTIONS:
+        if isinstance(error, kind):
+            return describe(error)
+    error_id = new_id()
+    log.error("error %s at %s", error_id, request.endpoint, exc_info=error)
+    return 500, "Something went wrong", f"This is our fault. The server's log has the details under {error_id}."
+
+
+def describe_http(error: HTTPException) -> tuple[int, str, str]:
+    """An error that Flask raised: 404, 405, 413 …"""
+    known = {404: "There is no such page.", 405: "This address does not take that method.", 413: "That is too much data."}
+    status = error.code or 500
+    return status, "Page not found" if status == 404 else "That did not work", known.get(status, "The request cannot be read.")
+
+
+DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
+    (Refused, lambda error: (error.status, "Nothing was changed" if error.status == 403 else "Wrong address", str(error))),
+    (NotFound, lambda error: (404, "Page not found", "There is no such page, or it is not yours.")),
+    (InvalidInput, lambda error: (400, "Please check what you typed", str(error))),
+    (TooManyRequests, lambda error: (429, "Too many tries", str(error))),
+    (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Nothing was lost; please try again.")),
+    (HTTPException, describe_http),
+)
+
+
+def plain_text(value: str | None) -> str:
+    """Untrusted text for one line: without what is invisible or turns the direction of writing."""
+    return "".join(letter for letter in value or "" if letter.isprintable())[:200]

@@ -1,0 +1,69 @@
+"""The documents under /.well-known/ by which an assistant finds its way in. They only describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify
+
+from client_trust import AUTH_METHODS, GRANT_TYPES
+from oauth_checks import SCOPES, SLUG
+from store.profiles import find_profile_by_slug
+from web import find_current_login, state
+
+bp = Blueprint("wellknown", __name__)
+
+
+@bp.get("/.well-known/oauth-authorization-server")
+@bp.get("/.well-known/openid-configuration")
+def authorization_server_metadata() -> Response:
+    """What this authorization server offers (RFC 8414 §2)."""
+    base = state().settings.public_url
+    document = {
+        "issuer": base,
+        "authorization_endpoint": base + "/authorize",
+        "token_endpoint": base + "/token",
+        "scopes_supported": list(SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,  # RFC 9207 §3
+    }
+    if state().settings.registration == "open":
+        document["registration_endpoint"] = base + "/register"
+    return public_json(document)
+
+
+@bp.get("/.well-known/oauth-protected-resource")
+@bp.get("/.well-known/oauth-protected-resource/mcp")
+@bp.get("/.well-known/oauth-protected-resource/mcp/<slug>")
+def protected_resource_metadata(slug: str | None = None) -> Response:
+    """The resource's own description (RFC 9728 §2). `resource` equals, byte for byte, the URL that a person pastes.
+
+    Before anybody signs in, every well-formed slug answers, so that addresses cannot be probed.
+    """
+    if slug is not None and not SLUG.fullmatch(slug):
+        abort(404)
+    login = find_current_login() if slug is not None else None
+    if login and slug is not None and find_profile_by_slug(state().db, login.user.id, slug) is None:
+        abort(404)
+    settings = state().settings
+    return public_json(
+        {
+            "resource": settings.mcp_url + (f"/{slug}" if slug else ""),
+            "authorization_servers": [settings.public_url],
+            "scopes_supported": ["mcp"],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Postern",
+        }
+    )
+
+
+def public_json(document: dict[str, Any]) -> Response:
+    """A document that anybody may read, from any web page."""
+    response = jsonify(document)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = "no-cache" if find_current_login() else "public, max-age=300"
+    return response
