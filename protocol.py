@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,7 +32,7 @@ SERVER_INFO = {"name": "postern", "title": "Postern", "version": "0.1.0"}
 VERSION_WITHOUT_HEADER = "2025-03-26"  # MCP 2025-11-25, basic/transports, "Protocol Version Header"
 MAX_DEPTH = 64  # of arrays and objects in each other
 MAX_DIGITS = 300  # a float ends a little later
-SURROGATE = re.compile(rb"\\u[dD][89abAB]")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 # --- strict JSON ---
@@ -85,16 +85,14 @@ def parse_float(digits: str) -> float:
 def is_deeper(value: Any, limit: int) -> bool:
     """Whether arrays and objects nest deeper than `limit`."""
     level = [value]
-    for _ in range(limit + 1):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return True
+    for _ in range(limit):
+        level = [child for node in level for child in children_of(node)]
+    return any(isinstance(node, dict | list) for node in level)
+
+
+def children_of(node: Any) -> Iterable[Any]:
+    """What an array or an object holds; nothing for anything else."""
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
 
 
 DECODER = json.JSONDecoder(
