@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -114,8 +113,8 @@ class Waiting:
 class Worker(ThreadWorker):
     """gthread, with everything that only waits kept in its event loop. Speaks plain HTTP/1.1: TLS is a proxy's work.
 
-    If the application has a method `stop`, it is called once when the worker is told to stop, so that long answers can end; it
-    runs in the event loop's thread and must not block.
+    The application may have two methods that are called once each, in the event loop's thread: `start` when it begins to serve,
+    and `stop` when the worker is told to end, so that long answers end too.
     """
 
     told_to_stop = False
@@ -131,6 +130,7 @@ class Worker(ThreadWorker):
         """The event loop, with its two waiting rooms."""
         self.heads = Waiting(self.poller, HEAD_SECONDS, self.on_head)
         self.lingering = Waiting(self.poller, LINGER_SECONDS, self.on_leftover)
+        self.call_application("start")
         super().run()
 
     # --- the event loop ---
@@ -198,24 +198,23 @@ class Worker(ThreadWorker):
 
     def murder_pending(self) -> None:
         """Drop whoever waited too long; gunicorn calls this at least once a second, and at once when it stops."""
-        if not self.alive:
-            self.tell_to_stop()
+        if not self.alive and not self.told_to_stop:
+            self.told_to_stop = True
+            self.call_application("stop")
         now = time.monotonic()
         hurry = 0 if self.alive else HEAD_SECONDS - STOP_SECONDS
         for conn in (*self.heads.pop_due(now + hurry), *self.lingering.pop_due(now)):
             self.drop(conn)
 
-    def tell_to_stop(self) -> None:
-        """Let the application end its long answers; the first call counts."""
-        if not self.told_to_stop:
-            self.told_to_stop = True
-            getattr(self.wsgi, "stop", lambda: None)()
+    def call_application(self, method: str) -> None:
+        """Call a method of the application if it has such a one."""
+        getattr(self.wsgi, method, lambda: None)()
 
     def drop_oldest(self) -> None:
         """Make room: the longest lingering one goes, else the oldest unfinished head, else the longest idle."""
         for waiting in (self.lingering, self.heads):
-            for conn in islice(waiting.pop_due(math.inf), 1):
-                self.drop(conn)
+            if oldest := next(waiting.pop_due(math.inf), None):
+                self.drop(oldest)
                 return
         if self.keepalived_conns:
             self.keepalived_conns[0].timeout = 0

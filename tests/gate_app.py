@@ -16,7 +16,7 @@ if "HURRY" in os.environ:  # the same limits, but so short that a test can wait 
 
 
 class GateApp:
-    """Routes by path. `stop` is what the worker calls when it is told to stop."""
+    """Routes by path. The worker calls `start` when it begins and `stop` when it is told to end."""
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
@@ -40,6 +40,9 @@ class GateApp:
         yield b"begun"
         self.stopped.wait()
         yield b"ended"
+
+    def start(self) -> None:
+        print("the application was started")
 
     def stop(self) -> None:
         self.stopped.set()

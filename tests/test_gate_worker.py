@@ -205,7 +205,13 @@ def test_it_refuses_to_speak_tls():
         Worker.check_config(SimpleNamespace(is_ssl=True), None)
 
 
-# --- stopping ---
+# --- starting and stopping ---
+
+
+def test_it_starts_the_application_once_in_each_worker(tmp_path: Path):
+    with gate(tmp_path, "--workers=2") as server:
+        server.stop()
+        assert server.log.count("the application was started") == 2
 
 
 def test_it_ends_open_streams_when_it_is_told_to_stop(tmp_path: Path, clients: ExitStack):
