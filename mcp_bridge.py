@@ -76,7 +76,7 @@ class Bridge:
         self._accepts_origin = functools.lru_cache(256)(settings.accepts_origin)
         self._check_bearer, self._toolbox, self._vault, self._clock = authenticate, toolbox, vault, clock
         self._stream_limit = settings.threads - 1  # one thread is left for /healthz
-        self._streams: set[streams.EventStream] = set()
+        self._streams: dict[streams.EventStream, RequestCall] = {}
         self._workers = ThreadPoolExecutor(self._stream_limit, thread_name_prefix="stream")
         self._running: set[tuple[str, str | int, RequestCall]] = set()  # sign-in, request id, call
 
@@ -90,8 +90,9 @@ class Bridge:
         return answered.body
 
     def stop(self) -> None:
-        """End all live streams: the server is going down."""
-        for stream in list(self._streams):
+        """Cancel what streams, and end its streams: the server is going down."""
+        for stream, call in list(self._streams.items()):
+            call.cancelled.set()
             stream.stop()
 
     def _serve(self, environ: Environ) -> Answer:
@@ -184,14 +185,14 @@ class Bridge:
         stream = streams.EventStream(
             environ.get("gunicorn.socket"),
             on_close=lambda: call.cancelled.set() if request.modern else None,  # MCP 2026-07-28, basic/transports, "Cancellation"
-            on_end=lambda: self._streams.discard(stream),
+            on_end=lambda: self._streams.pop(stream, None),
         )
-        self._streams.add(stream)
         call = RequestCall(
             request,
             answers=answers,
             notify=lambda method, params: stream.put(encode_json({"jsonrpc": "2.0", "method": method, "params": params})),
         )
+        self._streams[stream] = call
         outcome = self._workers.submit(self._run, caller, handler, call)
         outcome.add_done_callback(lambda done: stream.finish(None if call.cancelled.is_set() else done.result()[1]))
         if stream.is_silent_after(QUIET_SECONDS):
