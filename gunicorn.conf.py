@@ -79,7 +79,7 @@ greeting = []  # lines for the person who starts it
 
 def on_starting(server):
     """Before the port is opened: database, key and owner. HUP comes not by here: a new version needs a restart."""
-    from app import prepare  # noqa: PLC0415 - after hide_memory and the settings, which fail faster
+    from startup import prepare  # noqa: PLC0415 - after hide_memory and the settings, which fail faster
 
     try:
         greeting.extend(prepare(settings))
@@ -96,3 +96,8 @@ def when_ready(server):
 def post_fork(server, worker):
     """In each worker, before it loads the application."""
     hide_memory()
+
+
+def post_worker_init(worker):
+    """The application is loaded: begin its periodic work. The worker calls its `stop` by itself."""
+    worker.wsgi.start()

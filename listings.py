@@ -25,6 +25,12 @@ def features_of(connector: Connector, kinds: frozenset[str]) -> Iterable[tuple[s
                 yield shelf, feature
 
 
+def count_tools(connectors: Iterable[Connector], kinds: frozenset[str]) -> tuple[int, int]:
+    """How many tools feature sets of these kinds let through, and how many of those can change something."""
+    tools = [feature for connector in connectors for shelf, feature in features_of(connector, kinds) if shelf == "tools"]
+    return len(tools), sum(not tool.reads for tool in tools)
+
+
 def exposed_name(prefix: str, name: str) -> str:
     """The name under which a feature is listed; one that is too long ends in a digest, so that it stays unique."""
     full = f"{prefix}_{name}" if prefix else name

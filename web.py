@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, answer_error)
     app.context_processor(lambda: {"login": find_current_login(), "csrf": csrf_input})
     app.add_template_filter(plain_text, "plain")
+    app.add_template_filter(date_text, "date")
 
 
 # --- the browser and who sits before it ---
@@ -255,6 +257,12 @@ def answer_client(redirect_uri: str, client_state: str | None, **parameters: str
     return add_parameters(redirect_uri, **parameters, state=client_state, iss=state().settings.public_url)
 
 
+def next_page() -> str:
+    """Where to go afterwards: a path of ours, never another site (RFC 9700 §4.11)."""
+    wanted = request.values.get("next", "")
+    return wanted if re.fullmatch(r"/(?![/\\])[!#-\[\]-~]{0,2000}", wanted) else "/admin"
+
+
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """A rendered page."""
     return make_response(render_template(template, **values), status)
@@ -319,3 +327,8 @@ DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
 def plain_text(value: str | None) -> str:
     """Untrusted text for one line: without what is invisible or turns the direction of writing."""
     return "".join(letter for letter in value or "" if letter.isprintable())[:200]
+
+
+def date_text(moment: int) -> str:
+    """Epoch seconds as a date and time that needs no explanation."""
+    return time.strftime("%-d %B %Y, %H:%M UTC", time.gmtime(moment))

@@ -9,22 +9,21 @@ from db import Database
 from errors import ConfigError
 
 
-def create_data_key(db: Database, master_key: bytes, *, now: int) -> Vault:
-    """Make the data key of a fresh database and open its vault."""
-    data_key = os.urandom(KEY_BYTES)
+def make_data_key(db: Database, master_key: bytes, *, now: int) -> None:
+    """Make the data key of a new database. Does nothing if there is one, or if something is sealed already."""
     with db.write() as run:
         run(
             """
             INSERT INTO data_keys
                 (id, wrapped, key_check, created_at)
-            VALUES
-                ('main', :wrapped, :key_check, :now)
+            SELECT
+                'main', :wrapped, :key_check, :now
+            WHERE NOT EXISTS (SELECT id FROM data_keys) AND NOT EXISTS (SELECT name FROM credentials)
             """,
-            wrapped=wrap_data_key(master_key, data_key),
+            wrapped=wrap_data_key(master_key, os.urandom(KEY_BYTES)),
             key_check=key_check(master_key),
             now=now,
         )
-    return Vault(data_key)
 
 
 def open_vault(db: Database, master_key: bytes) -> Vault:

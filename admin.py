@@ -1,0 +1,35 @@
+"""The plain page of what a person has: connections and sessions. Changes of one connection are in connections.py."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from store.connections import list_connections
+from store.profiles import list_members, list_profiles
+from store.tokens import end_session, list_sessions
+from web import current_user, now, page, see_other, state
+
+bp = Blueprint("admin", __name__)
+
+
+@bp.get("/admin")
+def overview() -> Response:
+    """What the person has, and who may use it."""
+    user = current_user()
+    profiles = [(profile, list_members(state().db, profile.id)) for profile in list_profiles(state().db, user.id)]
+    return page(
+        "admin.html",
+        user=user,
+        mcp_url=state().settings.mcp_url,
+        profiles=profiles,
+        connections=list_connections(state().db, user.id),
+        connectors=state().connectors,
+        sessions=list_sessions(state().db, user.id, now=now()),
+    )
+
+
+@bp.post("/admin/sessions/<session_id>/end")
+def end(session_id: str) -> Response:
+    """End one session: its tokens open nothing from the next request on."""
+    end_session(state().db, current_user().id, session_id, now=now())
+    return see_other("/admin")

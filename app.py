@@ -1,0 +1,116 @@
+"""Assembly only: makes the parts, hands each what it needs, and mounts them. Does no work of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flask import Flask
+
+import admin
+import connect
+import connections
+import health
+import oauth
+import people
+import web
+import wellknown
+from callers import Callers
+from config import Settings, load_settings
+from connectors.catalog import CONNECTORS
+from db import check_current, open_database
+from fetch import Fetcher
+from jobs import Jobs, Task, for_each
+from limits import Limits
+from mcp_bridge import Bridge
+from startup import HERE, MIGRATIONS
+from store.authorizations import purge_requests
+from store.cache import purge_cache
+from store.connections import list_connections_of
+from store.keys import open_vault
+from store.personal_context import purge_personal_context
+from store.rate_limits import purge_rate_limits
+from store.tokens import purge_tokens
+from store.users import purge_logins
+from toolbox import Toolbox
+from tools import Call, Connector
+
+HOUR, DAY = 3600, 86400
+PAGES = (people.bp, connect.bp, connections.bp, admin.bp, oauth.bp, wellknown.bp, health.bp)
+
+
+class Gate:
+    """The WSGI application of a worker: `/mcp` goes to the bridge, before Flask's routing; all else is pages."""
+
+    def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs):
+        self.bridge, self.pages, self.jobs = bridge, pages, jobs
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """WSGI (PEP 3333)."""
+        path = environ["PATH_INFO"]
+        answer = self.bridge if path == "/mcp" or path.startswith("/mcp/") else self.pages
+        return answer(environ, start_response)
+
+    def start(self) -> None:
+        """Begin the periodic work."""
+        self.jobs.start()
+
+    def stop(self) -> None:
+        """End live streams and the periodic work: the worker is going down."""
+        self.bridge.stop()
+        self.jobs.stop()
+
+
+def create_app(
+    settings: Settings | None = None,
+    connectors: Mapping[str, Connector] = CONNECTORS,
+    clock: Callable[[], float] = time.time,
+    fetch: Fetcher | None = None,
+) -> Gate:
+    """The application of one worker. Raises ConfigError unless `startup.prepare` has been done."""
+    settings = settings or load_settings(os.environ)
+    logging.getLogger("postern").setLevel(settings.log_level.upper())
+    db = open_database(settings.database_url)
+    check_current(db, MIGRATIONS)
+    vault = open_vault(db, settings.master_key)
+    toolbox = Toolbox(db, vault, fetch or Fetcher(settings.allow_private_upstreams), connectors, clock)
+    state = web.State(settings, db, vault, connectors, toolbox, Limits(db, clock), clock)
+    bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, clock)
+    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock))
+
+
+def create_pages(state: web.State) -> Flask:
+    """The Flask application with every page."""
+    pages = Flask("postern", root_path=str(HERE))
+    pages.config.update(MAX_CONTENT_LENGTH=web.BODY_MAX, SEND_FILE_MAX_AGE_DEFAULT=HOUR)
+    pages.extensions["postern"] = state
+    web.install(pages)
+    for blueprint in PAGES:
+        pages.register_blueprint(blueprint)
+    return pages
+
+
+def list_tasks(state: web.State) -> list[Task]:
+    """All periodic work: what the house needs, and what each connector does for its connections."""
+    db = state.db
+    tasks = [
+        Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
+        Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
+        Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
+        Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
+        Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
+        Task("purge personal context", DAY, lambda now: purge_personal_context(db, before=now - 90 * DAY)),
+    ]
+    for connector in state.connectors.values():
+        for job in connector.jobs:
+            name = f"{connector.name} {job.name}"
+            each = for_each(
+                name,
+                lambda connector=connector: list_connections_of(db, connector.name),
+                lambda connection, now, job=job: job.run(state.toolbox.context(connection, Call())),
+            )
+            tasks.append(Task(name, job.every_seconds, each))
+    return tasks

@@ -1,0 +1,125 @@
+"""The consent page: who asks, for which profile, with which features; approve or deny. Knows no endpoint of oauth.py."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, g, request
+
+from client_trust import describe_redirect
+from errors import NotFound
+from listings import count_tools
+from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
+from store.clients import find_client, mark_approved
+from store.profiles import Profile, list_feature_sets, list_granted_profiles, list_members, list_profiles, put_grant
+from store.tokens import insert_code, insert_session
+from store.users import User
+from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
+
+bp = Blueprint("connect", __name__)
+
+
+@bp.route("/connect", methods=["GET", "POST"])
+def connect() -> Response:
+    """Ask the person, and carry out the decision."""
+    g.leaves_for_client = True
+    user = current_user()
+    wanted = open_request(request.values.get("request", ""))
+    if request.method == "GET":
+        return ask(user, wanted)
+    decide = DECISIONS.get(request.form.get("decision", ""))
+    return decide(user, wanted) if decide else ask(user, wanted, "Please approve or deny.")
+
+
+def open_request(request_id: str) -> AuthorizationRequest:
+    """The request that this browser brought, if it is still to be decided. Raises Refused with what to do otherwise."""
+    wanted = find_request(state().db, request_id, browser_hash())
+    if wanted is None:
+        raise Refused(403, "This sign-in was started in another browser. Start again from the assistant, in this browser.")
+    if wanted.decided_at is not None or wanted.expires_at <= now():
+        raise Refused(400, "This sign-in is over: it was decided already, or the page was open too long. Start again.")
+    return wanted
+
+
+def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> Response:
+    """The consent page. What is preselected works as it is."""
+    client = find_client(state().db, wanted.client_id)
+    profiles = offered_profiles(user, wanted)
+    granted = list_granted_profiles(state().db, user.id, client.id)
+    host, is_loopback = describe_redirect(wanted.redirect_uri)
+    return page(
+        "consent.html",
+        400 if error else 200,
+        error=error,
+        wanted=wanted,
+        client=client,
+        redirect_host=host,
+        is_loopback=is_loopback,
+        user=user,
+        profiles=[describe_profile(profile, profile.id in granted) for profile in profiles],
+        selected=request.values.get("profile", profiles[0].slug),
+        connectors=state().connectors.values(),
+    )
+
+
+def offered_profiles(user: User, wanted: AuthorizationRequest) -> list[Profile]:
+    """The profiles to choose from: all of the person's at /mcp, one at its own address. Raises NotFound if there is none."""
+    slug = urlsplit(wanted.resource).path.removeprefix("/mcp").lstrip("/")
+    profiles = [profile for profile in list_profiles(state().db, user.id) if slug in ("", profile.slug)]
+    if not profiles:
+        raise NotFound("no such profile")
+    return profiles
+
+
+def describe_profile(profile: Profile, is_granted: bool) -> dict[str, object]:
+    """What the page says of a profile: its connections, and what each feature set would let through."""
+    members = list_members(state().db, profile.id)
+    sets = list_feature_sets(state().db, profile.id)
+    connectors = [state().connectors[member.connector] for member in members if member.connector in state().connectors]
+    return {
+        "profile": profile,
+        "members": members,
+        "is_granted": is_granted,
+        "sets": [(item, *count_tools(connectors, frozenset({item.kind}))) for item in sets],
+    }
+
+
+# --- decisions ---
+
+
+def approve(user: User, wanted: AuthorizationRequest) -> Response:
+    """Grant, open a session, issue a code and send the browser back, all or nothing."""
+    profile = pick(offered_profiles(user, wanted), slug=request.form.get("profile"))
+    chosen = pick(list_feature_sets(state().db, profile.id), kind=request.form.get("feature_set")) if profile else None
+    if profile is None or chosen is None:
+        return ask(user, wanted, "Please choose a profile and what the assistant may do.")
+    settings = state().settings
+    with state().db.write() as run:
+        claim_request(run, wanted.id, now())
+        mark_approved(run, wanted.client_id, now())
+        grant_id = put_grant(run, profile.id, wanted.client_id, chosen.id, now())
+        session_id = insert_session(
+            run, grant_id, wanted.resource, wanted.scope, lifetime=settings.session_max_seconds, now=now()
+        )
+        code = insert_code(
+            run, session_id, wanted.client_id, wanted.redirect_uri, wanted.code_challenge, lifetime=settings.code_ttl_seconds,
+            now=now(),
+        )  # fmt: skip
+    return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
+
+
+def pick(items: list[Any], **wanted: str | None) -> Any | None:
+    """The first item with this attribute, or None."""
+    ((name, value),) = wanted.items()
+    return next((item for item in items if getattr(item, name) == value), None)
+
+
+def deny(user: User, wanted: AuthorizationRequest) -> Response:
+    """Close the request and tell the client so; nothing is kept (RFC 6749 §4.1.2.1)."""
+    decide_request(state().db, wanted.id, now=now())
+    parameters = {"error": "access_denied", "error_description": "The person did not approve."}
+    return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
+
+
+DECISIONS = {"approve": approve, "deny": deny}

@@ -1,0 +1,122 @@
+"""Pages for one connection: make it from the connector's own field list, change, try, delete. Serves consent and /admin alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, g, request
+
+from errors import InvalidInput, NotFound, ToolError
+from forms import list_lines, read_draft
+from store.connections import (
+    Connection,
+    Draft,
+    delete_connection,
+    get_connection,
+    insert_connection,
+    update_connection,
+)
+from store.profiles import Profile, find_profile_by_slug, insert_member, list_client_names, list_profiles
+from store.users import User
+from tools import Connector
+from web import current_user, next_page, now, page, see_other, state
+
+bp = Blueprint("connections", __name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What one form works on: a new connection of `connector` in `profile`, or an old `connection`."""
+
+    user: User
+    connector: Connector
+    connection: Connection | None
+    profile: Profile | None
+
+
+@bp.route("/connections/new", methods=["GET", "POST"])
+def new() -> Response:
+    """Make a connection; it joins the profile named, or the person's default one."""
+    g.leaves_for_client = True
+    user = current_user()
+    slug = request.values.get("profile")
+    profile = find_profile_by_slug(state().db, user.id, slug) if slug else list_profiles(state().db, user.id)[0]
+    connector = state().connectors.get(request.values.get("connector", ""))
+    if connector is None or profile is None:
+        raise NotFound("no such connector or profile")
+    return serve(Desk(user, connector, None, profile))
+
+
+@bp.route("/connections/<connection_id>", methods=["GET", "POST"])
+def edit(connection_id: str) -> Response:
+    """Change, try or delete one of the person's connections."""
+    user = current_user()
+    connection = get_connection(state().db, user.id, connection_id)
+    connector = state().connectors.get(connection.connector)
+    if connector is None:
+        raise NotFound("its connector is not installed any more")
+    return serve(Desk(user, connector, connection, None))
+
+
+def serve(desk: Desk) -> Response:
+    """Show the form, or do what its button says; mistakes come back with everything that was typed but secrets."""
+    if request.method == "GET":
+        return show(desk)
+    try:
+        return ACTIONS[request.form.get("action", "")](desk)
+    except KeyError:
+        return show(desk, 400, error="Please use one of the buttons.")
+    except (InvalidInput, ToolError) as mistake:
+        return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
+
+
+def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
+    """The form, with what was typed."""
+    typed = request.form if request.method == "POST" else None
+    name = typed.get("connection_name", "") if typed else desk.connection.name if desk.connection else desk.connector.title
+    return page(
+        "connection.html",
+        status,
+        desk=desk,
+        name=name,
+        lines=list_lines(desk.connector, typed, desk.connection, errors or {}),
+        note=note,
+        error=error,
+        errors=errors or {},
+        next=next_page(),
+        other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
+    )
+
+
+def read_form(desk: Desk) -> Draft:
+    """What was typed, checked."""
+    return read_draft(desk.connector, request.form, desk.connection)
+
+
+def try_out(desk: Desk) -> Response:
+    """Ask the service whether what was typed works; nothing is kept."""
+    note = state().toolbox.try_draft(read_form(desk), desk.connection)
+    return show(desk, note=note)
+
+
+def save(desk: Desk) -> Response:
+    """Keep the connection; a new one joins its profile."""
+    draft = read_form(desk)
+    if desk.connection:
+        update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
+        return see_other(next_page())
+    with state().db.write() as run:
+        connection_id = insert_connection(run, state().vault, desk.user.id, draft, now())
+        insert_member(run, desk.profile.id, connection_id, draft.name)
+    return see_other(next_page())
+
+
+def delete(desk: Desk) -> Response:
+    """Delete the connection, its secrets and its data."""
+    if desk.connection:
+        delete_connection(state().db, desk.user.id, desk.connection.id)
+    return see_other(next_page())
+
+
+ACTIONS: dict[str, Callable[[Desk], Response]] = {"test": try_out, "save": save, "delete": delete}

@@ -1,0 +1,8 @@
+"""Which connectors there are: a plain dict, name to connector."""
+
+from __future__ import annotations
+
+from connectors import personal_context
+from tools import Connector
+
+CONNECTORS: dict[str, Connector] = {connector.name: connector for connector in (personal_context.CONNECTOR,)}
