@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that it can be started from
 import gate_worker
 from config import load_settings
 from errors import ConfigError, PosternError
+from startup import prepare
 
 PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -78,9 +79,7 @@ greeting = []  # lines for the person who starts it
 
 
 def on_starting(server):
-    """Before the port is opened: database, key and owner. HUP comes not by here: a new version needs a restart."""
-    from startup import prepare  # noqa: PLC0415 - after hide_memory and the settings, which fail faster
-
+    """Before the port is opened: database, key and owner. HUP does not come by here: a new version needs a restart."""
     try:
         greeting.extend(prepare(settings))
     except PosternError as error:
@@ -96,8 +95,3 @@ def when_ready(server):
 def post_fork(server, worker):
     """In each worker, before it loads the application."""
     hide_memory()
-
-
-def post_worker_init(worker):
-    """The application is loaded: begin its periodic work. The worker calls its `stop` by itself."""
-    worker.wsgi.start()

@@ -59,30 +59,33 @@ class Server:
 
 
 @contextmanager
-def running_server(folder: Path, connectors_module: str | None = None, **environ: str) -> Iterator[Server]:
+def running_server(
+    folder: Path, connectors_module: str | None = None, launcher: Sequence[str] = (), **environ: str
+) -> Iterator[Server]:
     """Postern itself, with its own gunicorn.conf.py, a fresh database in `folder`, and `environ` over the test's settings.
 
-    `connectors_module` names a module in tests/ whose `CONNECTOR` is offered beside the built-in ones.
+    `connectors_module` names a module in tests/ whose `CONNECTOR` is offered beside the built-in ones. An empty value in
+    `environ` takes a setting away.
     """
     config = ROOT / "gunicorn.conf.py"
     if connectors_module:
         config, environ["TEST_CONNECTORS"] = FIXTURE_CONFIG, connectors_module
-    with running_gunicorn(folder, ["-c", str(config)], **environ) as server:
+    with running_gunicorn(folder, ["-c", str(config)], launcher, **environ) as server:
         yield server
 
 
 @contextmanager
-def running_gunicorn(folder: Path, arguments: Sequence[str], **environ: str) -> Iterator[Server]:
+def running_gunicorn(folder: Path, arguments: Sequence[str], launcher: Sequence[str] = (), **environ: str) -> Iterator[Server]:
     """Any gunicorn, with HOST, PORT, PUBLIC_URL, MASTER_KEY and DATABASE_URL set; waits until /healthz answers.
 
-    `{port}` in an argument stands for the port.
+    `{port}` in an argument stands for the port. `launcher` is a command that starts another, such as setpriv.
     """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     own = {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", "DATABASE_URL": f"sqlite:///{folder}/data/postern.db"}
     words = base_environ(folder) | own | environ
-    arguments = [argument.replace("{port}", str(port)) for argument in arguments]
-    server = Server(words["PUBLIC_URL"], port, folder, start(folder, arguments, words))
+    command = [*launcher, sys.executable, "-m", "gunicorn", *(argument.replace("{port}", str(port)) for argument in arguments)]
+    server = Server(words["PUBLIC_URL"], port, folder, start(folder, command, words))
     try:
         wait_until_it_answers(server)
         yield server
@@ -91,11 +94,11 @@ def running_gunicorn(folder: Path, arguments: Sequence[str], **environ: str) -> 
             server.stop()
 
 
-def start(folder: Path, arguments: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start gunicorn in `folder`, where no `.env` of a developer lies; its output goes to server.log there."""
+def start(folder: Path, command: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in `folder`, where no `.env` of a developer lies; its output goes to server.log there."""
+    words = {name: value for name, value in environ.items() if value}
     with (folder / "server.log").open("wb") as log:
-        command = [sys.executable, "-m", "gunicorn", *arguments]
-        return subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, cwd=folder, env=words, stdout=log, stderr=subprocess.STDOUT)
 
 
 def base_environ(folder: Path) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""The floors of the house: an import may only point to a strictly lower one, and each kind of work has its place."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {
+    "9": "app cli gunicorn.conf",
+    "8": "admin connect connections health mcp_bridge oauth people startup wellknown",
+    "7": "forms mcp_call mcp_methods oauth_checks web",
+    "6": "callers jobs limits protocol toolbox",
+    "5": "accounts connectors.catalog listings",
+    "4": "client_trust connectors.* upstream upstream_oauth",
+    "3": "store.*",
+    "2.5": "store.revisions tools",
+    "2": "db",
+    "1": "config crypto db_postgres fetch",
+    "0": "addresses errors gate_worker streams wire",
+}
+HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
+MAY_IMPORT = {  # module -> the only files that may
+    "flask": "app web admin connect connections health oauth people wellknown",
+    "gunicorn": "gate_worker",
+    "gate_worker": "gunicorn.conf",
+    "requests": "fetch",
+    "http.client": "fetch wire",
+    "urllib.request": "",
+    "socket": "fetch wire streams mcp_bridge gate_worker",  # the latter three hold a caller's connection and open none
+}
+TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
+SQL = re.compile(r"(?s)\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|PRAGMA|BEGIN|CREATE|ALTER|DROP)\s")
+
+
+def read_modules(root: Path) -> dict[str, ast.Module]:
+    """Every source file outside tests/ and bench/, parsed, by its dotted name (a package's by the folder's)."""
+    paths = [*root.glob("*.py"), *root.glob("store/**/*.py"), *root.glob("connectors/**/*.py")]
+    names = {path: ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in paths}
+    return {name: ast.parse(path.read_text()) for path, name in names.items()}
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """What a file imports, wherever in the file: for `from a.b import c` that is a, a.b and a.b.c."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} | {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, node.module.partition(".")[0], *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def height(name: str) -> float | None:
+    """The floor of a module; None if it is on no floor."""
+    return HEIGHT.get(name, HEIGHT.get(name.partition(".")[0] + ".*"))
+
+
+def find_faults(modules: dict[str, ast.Module]) -> list[str]:
+    """Everything that breaks the house rules, a sentence each."""
+    faults, graph = [], {}
+    for name, tree in modules.items():
+        imports = imports_of(tree)
+        graph[name] = (imports & modules.keys()) - {name}
+        refused = {other for other in graph[name] if not may_stand_on(name, other)}
+        refused |= {other for other, users in MAY_IMPORT.items() if other in imports and name not in users.split()}
+        faults += [f"{name} must not import {other}" for other in sorted(refused)]
+        if height(name) is None:
+            faults.append(f"{name} is on no floor")
+        if not name.startswith(("store.", "db")) and any(map(is_sql, ast.walk(tree))):
+            faults.append(f"{name} must not hold SQL")
+        if "." not in name and name in TAKEN:
+            faults.append(f"{name} shadows another module")
+    return faults + find_circle(graph)
+
+
+def may_stand_on(name: str, other: str) -> bool:
+    """Whether an import points strictly down, to a bare folder, or stays inside one connector's folder."""
+    inside = name.startswith("connectors.") and name.split(".")[:2] == other.split(".")[:2]
+    return inside or other in ("store", "connectors") or (height(name) or 0) > (height(other) or 0)
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """A circle of imports, if there is one."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return ["a circle: " + " ".join(error.args[1])]
+    return []
+
+
+def is_sql(node: ast.AST) -> bool:
+    """Whether a node is a string that begins like a statement."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value) is not None
+
+
+def test_every_file_keeps_to_its_floor():
+    assert find_faults(read_modules(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "fault"),
+    [
+        ("store.users", "import web", "store.users must not import web"),
+        ("store.users", "def f():\n    from store.tokens import find", "store.users must not import store.tokens"),
+        ("callers", "import flask", "callers must not import flask"),
+        ("mcp_bridge", "from flask.json import dumps", "mcp_bridge must not import flask"),
+        ("connectors.weather", "import requests", "connectors.weather must not import requests"),
+        ("connectors.weather", "import socket", "connectors.weather must not import socket"),
+        ("connectors.weather", "from connectors import places", "connectors.weather must not import connectors.places"),
+        ("web", "run('''\n    SELECT id\n    FROM users\n''')", "web must not hold SQL"),
+        ("gate_worker", "import config", "gate_worker must not import config"),
+        ("attic", "", "attic is on no floor"),
+        ("secrets", "", "secrets shadows another module"),
+        ("jwt", "", "jwt shadows another module"),
+    ],
+)
+def test_it_catches_a_planted_fault(name: str, source: str, fault: str):
+    house = {other: ast.parse("") for other in ("config", "web", "store.tokens", "connectors.places")}
+    assert fault in find_faults(house | {name: ast.parse(source)})
+
+
+def test_it_catches_a_circle_inside_a_connectors_folder():
+    sources = {"connectors.maps.a": "import connectors.maps.b", "connectors.maps.b": "from connectors.maps import a"}
+    assert find_faults({name: ast.parse(source) for name, source in sources.items()})[0].startswith("a circle: connectors.maps.")
+
+
+def test_it_lets_a_sound_house_stand():
+    sources = {
+        "errors": "",
+        "db": "import errors",
+        "store.users": "import db\nrun('SELECT id FROM users')",
+        "web": "import flask",
+    }
+    assert find_faults({name: ast.parse(source) for name, source in sources.items()}) == []
