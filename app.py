@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -31,6 +32,7 @@ from store.authorizations import purge_requests
 from store.cache import purge_cache
 from store.connections import list_connections_of
 from store.keys import open_vault
+from store.mcp_sessions import purge_mcp_sessions
 from store.personal_context import purge_personal_context
 from store.rate_limits import purge_rate_limits
 from store.tokens import purge_tokens
@@ -76,9 +78,10 @@ def create_app(
     db = open_database(settings.database_url)
     check_current(db, MIGRATIONS)
     vault = open_vault(db, settings.master_key)
-    toolbox = Toolbox(db, vault, fetch or Fetcher(settings.allow_private_upstreams), connectors, clock)
+    fetch = fetch or Fetcher(settings.allow_private_upstreams, own_host=urlsplit(settings.public_url).hostname)
+    toolbox = Toolbox(db, vault, fetch, connectors, clock)
     state = web.State(settings, db, vault, connectors, toolbox, Limits(db, clock), clock)
-    bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, clock)
+    bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, db, clock)
     return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock))
 
 
@@ -101,6 +104,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
+        Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
         Task("purge personal context", DAY, lambda now: purge_personal_context(db, before=now - 90 * DAY)),
     ]

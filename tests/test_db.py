@@ -1,7 +1,245 @@
-from conftest import NOW
+"""db.py: transactions, and a database that is never left half changed."""
 
-def test_smoke(db):
-    assert db.query("SELECT number FROM revisions")[0]["number"] == 1
-    with db.write() as run:
-        run("INSERT INTO users (id, name, password_hash, is_owner, created_at) VALUES ('a','b','c',1,:n)", n=NOW)
-    assert not db.query("PRAGMA foreign_key_check")
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import NOW, ROOT
+
+from db import APPLICATION_ID, Database, check_current, is_fresh, migrate, open_database, split_statements
+from errors import ConfigError, StorageError
+
+SCHEMA = "CREATE TABLE pets (name TEXT PRIMARY KEY, owner TEXT REFERENCES pets (name));\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a schema and room for migrations."""
+    (tmp_path / "schema.sql").write_text(SCHEMA)
+    (tmp_path / "migrations").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def pets(folder: Path):
+    """A database of that schema."""
+    db = open_database(f"sqlite:///{folder}/data/pets.db")
+    migrate(db, folder / "schema.sql", folder / "migrations", now=NOW)
+    yield db
+    db.close()
+
+
+def add_migration(folder: Path, name: str, script: str) -> None:
+    (folder / "migrations" / name).write_text(script)
+
+
+def names(db: Database) -> list[str]:
+    return [row["name"] for row in db.query("SELECT name FROM pets ORDER BY name")]
+
+
+# --- transactions ---
+
+
+def test_it_keeps_what_a_transaction_wrote(pets: Database):
+    with pets.write() as run:
+        run("INSERT INTO pets (name) VALUES (:name)", name="rex")
+    assert names(pets) == ["rex"]
+
+
+def test_it_undoes_a_transaction_that_fails(pets: Database):
+    with pytest.raises(sqlite3.IntegrityError), pets.write() as run:
+        run("INSERT INTO pets (name) VALUES ('rex')") + run("INSERT INTO pets (name) VALUES ('rex')")
+    assert names(pets) == []
+
+
+def test_a_broken_constraint_stays_an_integrity_error(pets: Database):
+    with pytest.raises(sqlite3.IntegrityError), pets.write() as run:
+        run("INSERT INTO pets (name, owner) VALUES ('rex', 'nobody')")
+    assert names(pets) == []
+
+
+def test_a_table_that_is_not_there_is_a_storage_error(pets: Database):
+    with pytest.raises(StorageError):
+        pets.query("SELECT name FROM cars")
+
+
+def test_writers_in_many_threads_all_get_their_turn(pets: Database):
+    def add(number: int) -> None:
+        with pets.write() as run:
+            run("INSERT INTO pets (name) VALUES (:name)", name=f"rex {number}")
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names(pets)) == 40
+
+
+def test_it_logs_statements_without_values(pets: Database, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("DEBUG", "postern.db")
+    pets.query("SELECT name FROM pets WHERE name = :name", name="a secret name")
+    assert "SELECT name FROM pets" in caplog.text
+    assert "a secret name" not in caplog.text
+
+
+def test_the_file_and_what_sqlite_lays_beside_it_are_for_its_owner_only(pets: Database):
+    with pets.write() as run:
+        run("INSERT INTO pets (name) VALUES ('rex')")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in pets.path.parent.iterdir()}
+    assert set(modes) >= {"pets.db", "pets.db-wal", "pets.db-shm"}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(pets.path.parent.stat().st_mode) == 0o700
+
+
+# --- opening ---
+
+
+def test_it_refuses_the_database_of_another_program(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE theirs (id TEXT)")
+    other.close()
+    db = open_database(f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(ConfigError, match="belongs to another program"):
+        migrate(db, ROOT / "schema.sql", ROOT / "migrations", now=NOW)
+    assert [row[0] for row in db.query("SELECT name FROM sqlite_master")] == ["theirs"]
+    db.close()
+
+
+def test_it_refuses_a_file_that_is_no_database(tmp_path: Path):
+    (tmp_path / "letter.db").write_text("Dear reader, " * 100)
+    db = open_database(f"sqlite:///{tmp_path}/letter.db")
+    with pytest.raises(ConfigError, match="not a readable SQLite database"):
+        is_fresh(db)
+    db.close()
+    assert (tmp_path / "letter.db").read_text().startswith("Dear reader")
+
+
+def test_it_names_a_folder_that_cannot_be_made(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        open_database(f"sqlite:///{tmp_path}/file/postern.db")
+
+
+# --- migrations ---
+
+
+def test_a_fresh_database_has_every_migration_recorded(folder: Path):
+    add_migration(folder, "0001_colour.sql", "this is never run on a fresh database")
+    db = open_database(f"sqlite:///{folder}/data/pets.db")
+    assert migrate(db, folder / "schema.sql", folder / "migrations", now=NOW) == ["0001_colour.sql"]
+    assert [tuple(row) for row in db.query("SELECT name, applied_at FROM migrations")] == [("0001_colour.sql", NOW)]
+    assert db.query("PRAGMA application_id")[0][0] == APPLICATION_ID
+    db.close()
+
+
+def test_it_applies_what_is_missing_in_order_and_once(folder: Path, pets: Database):
+    add_migration(folder, "0002_age.sql", "UPDATE pets SET name = name || ' 2';")
+    add_migration(folder, "0001_colour.sql", "INSERT INTO pets (name) VALUES ('one');")
+    assert migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW) == ["0001_colour.sql", "0002_age.sql"]
+    assert migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW) == []
+    assert names(pets) == ["one 2"]
+
+
+def test_it_makes_a_backup_before_it_changes_anything(folder: Path, pets: Database):
+    with pets.write() as run:
+        run("INSERT INTO pets (name) VALUES ('rex')")
+    add_migration(folder, "0001_gone.sql", "DELETE FROM pets;")
+    migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW)
+    (backup,) = pets.path.parent.glob("pets.db.before-*")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with sqlite3.connect(backup) as copy:
+        assert copy.execute("SELECT name FROM pets").fetchall() == [("rex",)]
+    copy.close()
+    assert names(pets) == []
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(folder: Path, pets: Database):
+    add_migration(folder, "0001_half.sql", "CREATE TABLE half (id TEXT); INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(ConfigError, match=r"0001_half\.sql failed and was undone"):
+        migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW)
+    assert not pets.query("SELECT name FROM sqlite_master WHERE name = 'half'")
+    assert not pets.query("SELECT name FROM migrations")
+
+
+def test_a_migration_that_breaks_a_foreign_key_is_undone(folder: Path, pets: Database):
+    add_migration(folder, "0001_orphan.sql", "INSERT INTO pets (name, owner) VALUES ('rex', 'nobody');")
+    with pytest.raises(ConfigError, match="point at missing rows"):
+        migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW)
+    assert names(pets) == []
+
+
+def test_it_refuses_a_database_with_a_broken_foreign_key(folder: Path, pets: Database):
+    pets.close()
+    with sqlite3.connect(pets.path) as rude:
+        rude.execute("INSERT INTO pets (name, owner) VALUES ('rex', 'nobody')")
+    rude.close()
+    with pytest.raises(ConfigError, match="1 rows of pets point at missing rows"):
+        migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW)
+
+
+def test_it_refuses_a_newer_database(folder: Path, pets: Database):
+    with pets.write() as run:
+        run("INSERT INTO migrations (name, applied_at) VALUES ('0099_future.sql', 1)")
+    with pytest.raises(ConfigError, match="newer version"):
+        migrate(pets, folder / "schema.sql", folder / "migrations", now=NOW)
+    with pytest.raises(ConfigError, match="newer version"):
+        check_current(pets, folder / "migrations")
+
+
+def test_a_worker_refuses_a_database_that_is_not_up_to_date(folder: Path, pets: Database):
+    check_current(pets, folder / "migrations")
+    add_migration(folder, "0001_more.sql", "CREATE TABLE more (id TEXT);")
+    with pytest.raises(ConfigError, match="not up to date"):
+        check_current(pets, folder / "migrations")
+
+
+def test_semicolons_in_comments_and_strings_do_not_end_a_statement():
+    script = "-- first; not yet\nINSERT INTO a VALUES (';');\nSELECT 1; -- over\n"
+    first, second, *rest = split_statements(script)
+    assert "VALUES (';')" in first
+    assert (second, rest) == ("SELECT 1; -- over\n", [])
+
+
+# --- the real schema ---
+
+
+def dump(db: Database) -> dict[str, str]:
+    """Every table and index with its SQL, comments and blanks taken out."""
+    rows = db.query("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {
+        row["name"]: " ".join(" ".join(line.split("--")[0] for line in row["sql"].splitlines()).split()) for row in rows
+    }
+
+
+@pytest.mark.parametrize("frozen", sorted((ROOT / "tests" / "schema").glob("*.sql")), ids=lambda path: path.stem)
+def test_an_upgraded_database_equals_a_fresh_one(frozen: Path, tmp_path: Path, db: Database):
+    """A frozen schema is a copy of schema.sql behind a first line that names the migrations it already includes."""
+    included = frozen.read_text().splitlines()[0].removeprefix("-- Frozen. Migrations included: ")
+    (tmp_path / "then").mkdir()
+    for name in included.replace("none", "").split():
+        (tmp_path / "then" / name).touch()
+    old = open_database(f"sqlite:///{tmp_path}/old/postern.db")
+    migrate(old, frozen, tmp_path / "then", now=NOW)
+    migrate(old, ROOT / "schema.sql", ROOT / "migrations", now=NOW)
+    assert dump(old) == dump(db)
+    old.close()
+
+
+def test_every_released_schema_is_frozen():
+    assert sorted((ROOT / "tests" / "schema").glob("*.sql")), "freeze schema.sql under tests/schema/ with each release"
+
+
+def test_the_schema_names_an_owner_above_each_table_that_exists():
+    text = (ROOT / "schema.sql").read_text()
+    blocks = text.split("CREATE TABLE ")[1:]
+    before = text.split("CREATE TABLE ")[:-1]
+    for block, lead in zip(blocks, before, strict=True):
+        owner = [line for line in lead.splitlines() if line.startswith("-- store/")][-1].removeprefix("-- ").strip()
+        assert os.path.exists(ROOT / owner), f"{owner} should own {block.split()[0]}"
+        assert f" {block.split()[0]}" in (ROOT / owner).read_text()
