@@ -24,7 +24,7 @@ HANDSHAKE_LEVEL = "info"  # until the client says otherwise, the server may choo
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 
 Notify = Callable[[str, dict[str, Any]], None]  # sends a notification on the request's own stream
-Relay = Callable[[str, dict[str, Any]], dict[str, Any]]  # sends a request over that stream and waits for its result
+Relay = Callable[[Call, str, dict[str, Any]], dict[str, Any]]  # sends a request over that stream and waits for its result
 
 
 class RequestCall(Call):
@@ -90,7 +90,7 @@ class RequestCall(Call):
     def _ask_over_stream(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if self._relay is None:
             raise ToolError("This client cannot be asked anything during this request.")
-        return check_answer(method, self._relay(method, params))
+        return check_answer(method, self._relay(self, method, params))
 
     def _check_capability(self, method: str, params: dict[str, Any]) -> None:
         needed = needed_capability(method, params)

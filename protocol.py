@@ -128,8 +128,8 @@ class Request:
         return self.params.get("_meta") or {}
 
 
-def check_message(message: Any) -> dict[str, Any]:
-    """One JSON-RPC message, not a batch. Raises ProtocolError -32600 for what is none (JSON-RPC 2.0 §4)."""
+def check_message(message: Any) -> None:
+    """Raise ProtocolError -32600 unless it is one JSON-RPC message, and no batch (JSON-RPC 2.0 §4)."""
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise ProtocolError(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message", status=400)
     if "id" in message and request_id(message) is None:  # MCP basic, "Requests": never null
@@ -141,7 +141,6 @@ def check_message(message: Any) -> dict[str, Any]:
             raise ProtocolError(INVALID_PARAMS, "params must be an object", status=400)
     elif ("result" in message) == ("error" in message):
         raise ProtocolError(INVALID_REQUEST, "The message is neither a request nor a response", status=400)
-    return message
 
 
 def request_id(message: Any) -> str | int | None:

@@ -73,6 +73,11 @@ class EventStream:
         self._begun.wait(seconds)
         return "writer" not in self._open_ends and not self._events
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody reads any more."""
+        return "reader" not in self._open_ends
+
     # --- the reader's end ---
 
     def __iter__(self) -> Iterator[bytes]:

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
     "8": "admin connect connections health mcp_bridge oauth people startup wellknown",
-    "7": "forms mcp_call mcp_methods oauth_checks web",
+    "7.5": "mcp_sessions",
+    "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers jobs limits protocol toolbox",
     "5": "accounts connectors.catalog listings",
     "4": "client_trust connectors.* upstream upstream_oauth",
@@ -33,7 +34,7 @@ MAY_IMPORT = {  # module -> the only files that may
     "requests": "fetch",
     "http.client": "fetch wire",
     "urllib.request": "",
-    "socket": "fetch wire streams mcp_bridge gate_worker",  # the latter three hold a caller's connection and open none
+    "socket": "fetch wire streams mcp_http gate_worker",  # the latter three hold a caller's connection and open none
 }
 TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
 SQL = re.compile(r"(?s)\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|PRAGMA|BEGIN|CREATE|ALTER|DROP)\s")

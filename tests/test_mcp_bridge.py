@@ -11,7 +11,8 @@ import pytest
 from werkzeug.test import Client
 
 from errors import InvalidToken, ProtocolError, StorageError, ToolError, TooManyRequests
-from mcp_bridge import MAX_BODY, Bridge
+from mcp_bridge import Bridge
+from mcp_http import MAX_BODY
 from tools import Tool, text
 
 MODERN = "2026-07-28"
@@ -68,8 +69,8 @@ def toolbox():
 
 
 @pytest.fixture
-def bridge(settings, toolbox, vault):
-    return Bridge(dataclasses.replace(settings, threads=3), authenticate, toolbox, vault)
+def bridge(settings, toolbox, vault, db):
+    return Bridge(dataclasses.replace(settings, threads=3), authenticate, toolbox, vault, db)
 
 
 @pytest.fixture
@@ -250,14 +251,14 @@ def test_the_checks_come_in_the_order_of_the_specification(post):
     assert seen == [421, 403, 404, 405, 401, 413, 415, 406]
 
 
-def test_a_busy_database_is_a_503_and_a_used_up_limit_a_429(settings, toolbox, vault):
+def test_a_busy_database_is_a_503_and_a_used_up_limit_a_429(settings, toolbox, vault, db):
     answers = {}
     for error in (StorageError("locked"), TooManyRequests(9), RuntimeError("bug")):
 
         def fail(authorization, resource, error=error):
             raise error
 
-        response = Client(Bridge(settings, fail, toolbox, vault)).post("/mcp", headers={"Host": "localhost"})
+        response = Client(Bridge(settings, fail, toolbox, vault, db)).post("/mcp", headers={"Host": "localhost"})
         answers[response.status_code] = response.headers.get("Retry-After")
 
     assert answers == {503: "1", 429: "9", 500: None}

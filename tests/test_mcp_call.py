@@ -115,7 +115,7 @@ def test_the_handshake_era_needs_a_stream_to_ask_over():
 def test_over_the_stream_the_answer_comes_back_to_the_handler():
     asked = []
 
-    def relay(method, params):
+    def relay(call, method, params):
         asked.append((method, params))
         return ANSWER
 
@@ -125,7 +125,7 @@ def test_over_the_stream_the_answer_comes_back_to_the_handler():
 
 def test_an_answer_of_another_kind_is_refused_in_both_eras():
     with pytest.raises(ProtocolError) as caught:
-        RequestCall(handshake(), relay=lambda method, params: {"roots": []}).ask("name", *NAME)
+        RequestCall(handshake(), relay=lambda call, method, params: {"roots": []}).ask("name", *NAME)
     assert caught.value.code == -32602
 
     with pytest.raises(ProtocolError) as caught:
