@@ -167,11 +167,14 @@ def csrf_input() -> Markup:
 
 
 def check_csrf() -> None:
-    """Refuse a change that another site sent, or that did not come from one of our forms."""
+    """Refuse a change that another site sent, or that did not come from one of our forms.
+
+    Our own forms come with `Origin: null`, because of our Referrer-Policy (Fetch, "append a request `Origin` header").
+    """
     if request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint is None or request.endpoint in CROSS_SITE_ENDPOINTS:
         return
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
-    if site not in ("same-origin", "none") or (origin is not None and not is_own_origin(origin)):
+    if site not in ("same-origin", "none") or (origin not in (None, "null") and not is_own_origin(origin)):
         raise Refused(403, "This form came from another site, so nothing was changed.")
     if not same(request.form.get("csrf_token", ""), csrf_token()):
         raise Refused(403, "This form is too old, or cookies are blocked. Go back, reload the page and try again.")

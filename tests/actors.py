@@ -74,7 +74,7 @@ class Person:
         target = urljoin(page.url, chosen.action or page.url)
         if chosen.method == "get":
             return self.get(target + "?" + urlencode(data))
-        headers = {"Origin": self.base_url, "Sec-Fetch-Site": "same-origin"}
+        headers = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # as browsers do under no-referrer
         return self._follow(self.session.post(target, data=data, headers=headers, allow_redirects=False, timeout=20))
 
     def _follow(self, answer: requests.Response) -> requests.Response:
