@@ -11,6 +11,7 @@ from fetch import OWNER, Fetcher, Response
 
 __all__ = ["home", "world"]
 
+DAY = 86400
 JOBS = {job.name: job for job in CONNECTOR.jobs}
 
 
@@ -152,6 +153,12 @@ def test_its_job_puts_the_truth_after_what_a_person_said(home):
     poll_at(home, 0)
     home.call("status_set_location", latitude=1, longitude=2, locationName="Elsewhere")
     assert poll_at(home, 15) == ["home", "Elsewhere", "home"]
+
+
+def test_its_job_does_not_take_a_persons_word_for_home_assistants(home):
+    home.call("status_set_location", **LONDON_EYE, locationName="home", ttlSeconds=DAY)
+    assert poll_at(home, 0) == ["home", "home"]
+    assert home.call("status_get_location")["locationProvenance"]["eventSource"] == "homeassistant"
 
 
 def test_its_job_keeps_a_name_that_was_looked_up(home):

@@ -65,6 +65,19 @@ def test_it_takes_the_last_of_several_words_in_one_second(alice):
     assert [event.latitude for event in alice.list_location_events(since=0, until=NOW, limit=3)] == [19, 18, 17]
 
 
+def test_it_goes_by_the_position_within_a_second_and_not_by_the_order_of_rows(db, alice):
+    for status, latitude in (("last word", 1), ("first word", 2)):
+        alice.add_work_event(status, None, now=NOW)
+        alice.add_location_event(latitude, 0, None, now=NOW)
+    with db.write() as run:
+        run("UPDATE work_events SET position = 1 - position")
+        run("UPDATE location_events SET position = 1 - position")
+    assert find_status(alice, NOW) == "last word"
+    assert alice.find_location_event(NOW, not_before=0).latitude == 1
+    assert alice.find_last_location().latitude == alice.find_nameless_location().latitude == 1
+    assert [event.latitude for event in alice.list_location_events(since=0, until=NOW, limit=9)] == [1, 2]
+
+
 # --- location ---
 
 
