@@ -1,0 +1,88 @@
+"""cli.py: looks after the database when no page can be opened."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from conftest import MASTER_KEY
+
+import cli
+from config import Settings
+from db import open_database
+from startup import prepare
+from store.users import check_password
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """Runs a command on the test's own database, with `typed` on standard input."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MASTER_KEY", MASTER_KEY)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+
+    def run_command(*arguments: str, typed: str = "") -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        return cli.main(list(arguments))
+
+    return run_command
+
+
+def test_it_adds_users_and_lists_them(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    assert run("add-user", "Alice", typed="a fine long password\n") == 0
+    assert run("add-user", "bob", typed="another long password\n") == 0
+    assert run("users") == 0
+    out = capsys.readouterr().out
+    assert "Made the owner alice." in out
+    assert "Made the user bob." in out
+    assert [line.split("\t")[:2] for line in out.splitlines()[2:]] == [["alice", "owner"], ["bob", "user"]]
+    db = open_database(settings.database_url)
+    assert check_password(db, "bob", "another long password").name == "bob"
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "reason"),
+    [("alice", "short\n", "At least 10 characters"), ("al ice", "a fine long password\n", "1 to 40 letters")],
+)
+def test_it_refuses_a_bad_user_in_one_line(run, settings: Settings, capsys: pytest.CaptureFixture, name, typed, reason):
+    prepare(settings)
+    assert run("add-user", name, typed=typed) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("Error: ")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+def test_it_migrates_a_fresh_database_once(run, capsys: pytest.CaptureFixture):
+    assert run("users") == 1
+    assert "not up to date" in capsys.readouterr().err
+    assert run("migrate") == 0
+    assert run("migrate") == 0
+    assert "Nothing to do." in capsys.readouterr().out
+    assert run("users") == 0
+
+
+def test_it_makes_a_set_up_code_until_there_is_a_user(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    assert run("setup-code") == 0
+    assert "/setup: " in capsys.readouterr().out
+    run("add-user", "alice", typed="a fine long password\n")
+    assert run("setup-code") == 1
+    assert "/setup is closed" in capsys.readouterr().err
+
+
+def test_a_wrong_key_is_one_line(run, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    monkeypatch.setenv("MASTER_KEY", MASTER_KEY[::-1])
+    assert run("add-user", "alice", typed="a fine long password\n") == 1
+    assert capsys.readouterr().err.startswith("Error: MASTER_KEY is not the one")
+
+
+def test_help_names_every_command(run, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        run("--help")
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("add-user", "users", "setup-code", "migrate"))
