@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +39,42 @@ def db(settings: Settings):
 def vault() -> Vault:
     """A vault with a fixed data key."""
     return Vault(bytes.fromhex(MASTER_KEY))
+
+
+# --- tools that a test may need; where one is missing its tests are skipped, but in CI a skipped test has failed ---
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NODE_PACKAGES = ROOT / "tests" / "node" / "node_modules"
+NEEDS = {  # marker -> (is it there?, what to say)
+    "browser": (CHROMIUM is not None, "Chromium is missing: apt-get install chromium"),
+    "node": (NODE_PACKAGES.is_dir(), "The packages of tests/node are missing: make test installs them"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose tool is not there."""
+    for marker, (is_there, advice) in NEEDS.items():
+        if item.get_closest_marker(marker) and not is_there:
+            pytest.skip(advice)
+
+
+def fail_what_was_skipped(report: Any) -> None:
+    """In CI nothing is skippable."""
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, which CI does not allow: {report.longrepr[2]}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """For a test that was skipped."""
+    report = yield
+    fail_what_was_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    """For a whole file that was skipped."""
+    report = yield
+    fail_what_was_skipped(report)
+    return report

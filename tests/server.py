@@ -75,17 +75,20 @@ def running_server(
 
 
 @contextmanager
-def running_gunicorn(folder: Path, arguments: Sequence[str], launcher: Sequence[str] = (), **environ: str) -> Iterator[Server]:
+def running_gunicorn(
+    folder: Path, arguments: Sequence[str], launcher: Sequence[str] = (), cwd: Path | None = None, **environ: str
+) -> Iterator[Server]:
     """Any gunicorn, with HOST, PORT, PUBLIC_URL, MASTER_KEY and DATABASE_URL set; waits until /healthz answers.
 
     `{port}` in an argument stands for the port. `launcher` is a command that starts another, such as setpriv.
+    It runs in `cwd`, or in `folder`, where its log goes in any case.
     """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     own = {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", "DATABASE_URL": f"sqlite:///{folder}/data/postern.db"}
     words = base_environ(folder) | own | environ
     command = [*launcher, sys.executable, "-m", "gunicorn", *(argument.replace("{port}", str(port)) for argument in arguments)]
-    server = Server(words["PUBLIC_URL"], port, folder, start(folder, command, words))
+    server = Server(words["PUBLIC_URL"], port, folder, start(folder, command, words, cwd))
     try:
         wait_until_it_answers(server)
         yield server
@@ -94,11 +97,11 @@ def running_gunicorn(folder: Path, arguments: Sequence[str], launcher: Sequence[
             server.stop()
 
 
-def start(folder: Path, command: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+def start(folder: Path, command: Sequence[str], environ: dict[str, str], cwd: Path | None = None) -> subprocess.Popen[bytes]:
     """Start a command in `folder`, where no `.env` of a developer lies; its output goes to server.log there."""
     words = {name: value for name, value in environ.items() if value}
     with (folder / "server.log").open("wb") as log:
-        return subprocess.Popen(command, cwd=folder, env=words, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, cwd=cwd or folder, env=words, stdout=log, stderr=subprocess.STDOUT)
 
 
 def base_environ(folder: Path) -> dict[str, str]:
