@@ -111,6 +111,12 @@ def new_token(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(32)
 
 
+def new_code() -> str:
+    """A secret that a person types: 100 random bits as four groups of letters and digits that do not look alike."""
+    letters = "".join(secrets.choice("23456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(20))
+    return "-".join(letters[start : start + 5] for start in range(0, 20, 5))
+
+
 def new_id() -> str:
     """An id for a row: 80 random bits, fit for URLs, never a secret."""
     return secrets.token_hex(10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from crypto import hash_password, hash_token, new_id, new_token, verify_password
+from crypto import hash_password, hash_token, new_code, new_id, new_token, verify_password
 from db import Database, Row, Run
 from errors import InvalidInput, NotFound
 
@@ -185,7 +185,7 @@ def purge_logins(db: Database, *, now: int) -> None:
 
 def replace_setup_code(db: Database, *, now: int) -> str:
     """A new one-time code for /setup; the one before is worth nothing any more."""
-    code = new_token("")[:24]
+    code = new_code()
     with db.write() as run:
         run("DELETE FROM setup_codes")
         run(
@@ -195,10 +195,15 @@ def replace_setup_code(db: Database, *, now: int) -> str:
             VALUES
                 (:code_hash, :now)
             """,
-            code_hash=hash_token(code),
+            code_hash=hash_code(code),
             now=now,
         )
     return code
+
+
+def hash_code(code: str) -> str:
+    """The hash of a set-up code, however its dashes, blanks and capitals were typed."""
+    return hash_token(re.sub(r"[^A-Z0-9]", "", code.upper()))
 
 
 def spend_setup_code(run: Run, code: str) -> None:
@@ -209,7 +214,7 @@ def spend_setup_code(run: Run, code: str) -> None:
         WHERE code_hash = :code_hash AND NOT EXISTS (SELECT id FROM users)
         RETURNING code_hash
         """,
-        code_hash=hash_token(code.strip()),
+        code_hash=hash_code(code),
     )
     if not spent:
         raise NotFound("wrong or spent set-up code")

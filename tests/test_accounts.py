@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -73,7 +74,9 @@ def test_it_refuses_a_name_that_is_taken(db: Database, vault: Vault):
 
 def test_a_set_up_code_works_once(db: Database, vault: Vault):
     code = replace_setup_code(db, now=NOW)
-    assert set_up_owner(db, vault, f" {code}\n", "alice", PASSWORD, now=NOW).is_owner
+    assert re.fullmatch(r"[2-9A-HJ-NP-Z]{5}(-[2-9A-HJ-NP-Z]{5}){3}", code)
+    typed = f" {code.lower().replace('-', ' ')}\n"
+    assert set_up_owner(db, vault, typed, "alice", PASSWORD, now=NOW).is_owner
     with pytest.raises(NotFound):
         set_up_owner(db, vault, code, "bob", PASSWORD, now=NOW)
     assert count_users(db) == 1
