@@ -23,6 +23,7 @@ from mcp_http import (
     STATUS_LINES,
     Answer,
     Environ,
+    LastWords,
     check_media_types,
     check_verb,
     empty_answer,
@@ -61,6 +62,7 @@ class Turn:
     """One request of one caller; `session` is the handshake era's, if the client was given one."""
 
     environ: Environ
+    headers: Mapping[str, str]  # those that mirror the body, in the stateless era
     caller: Any
     request: Request
     session: McpSession | None
@@ -103,6 +105,8 @@ class Bridge:
         except Exception as error:
             answered = refuse(error, self._public_url + "/.well-known/oauth-protected-resource" + environ["PATH_INFO"])
         start_response(STATUS_LINES[answered.status], list(answered.headers))
+        if answered.status == 413:
+            return LastWords(answered.body, environ.get("gunicorn.socket"))
         return answered.body
 
     def stop(self) -> None:
@@ -155,12 +159,11 @@ class Bridge:
         """The request in a message, as its era has it."""
         version = environ.get("HTTP_MCP_PROTOCOL_VERSION")
         if is_modern(message, version):
-            request = read_modern(message, mcp_headers(environ))
-        elif session is None:
-            request = read_handshake(message, version, {})
-        else:
-            request = read_handshake(message, version or session.version, session.capabilities)
-        return Turn(environ, caller, request, session)
+            headers = mcp_headers(environ)
+            return Turn(environ, headers, caller, read_modern(message, headers), None)
+        if session is None:
+            return Turn(environ, {}, caller, read_handshake(message, version, {}), None)
+        return Turn(environ, {}, caller, read_handshake(message, version or session.version, session.capabilities), session)
 
     def _take_response(self, message: Mapping[str, Any], session: McpSession | None) -> Answer:
         if session is None:  # clients of the stateless era must not send any (MCP 2026-07-28, basic/transports)
@@ -262,7 +265,7 @@ def check_param_headers(tool: Tool | None, turn: Turn) -> None:
     if tool is None:
         return
     arguments = turn.request.params.get("arguments") or {}
-    rejection = validate_mcp_param_headers(tool.input_schema, arguments, mcp_headers(turn.environ))
+    rejection = validate_mcp_param_headers(tool.input_schema, arguments, turn.headers)
     if rejection is not None:
         raise rejected(rejection)
 

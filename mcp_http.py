@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -60,23 +61,15 @@ def read_bearer(environ: Environ) -> str | None:
 
 
 def read_body(environ: Environ) -> bytes:
-    """The whole body, of declared length or chunked. Raises ProtocolError, and reads no further, if it is too long."""
+    """The whole body, of declared length or chunked. Raises ProtocolError if it is too long, and leaves the rest unread."""
     declared = environ.get("CONTENT_LENGTH")
     if not declared and environ.get("HTTP_TRANSFER_ENCODING") is None:
         return b""
     length = int(declared or 0)
     body = environ["wsgi.input"].read(length if declared else MAX_BODY + 1) if length <= MAX_BODY else b""
     if max(length, len(body)) > MAX_BODY:
-        hang_up(environ)
         raise ProtocolError(INVALID_REQUEST, "The body is longer than 4 MiB", status=413)
     return body
-
-
-def hang_up(environ: Environ) -> None:
-    """Take nothing more from this connection: the server would read the rest of the body only to throw it away."""
-    connection = environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.shutdown(socket.SHUT_RD)
 
 
 @functools.lru_cache(256)
@@ -107,6 +100,22 @@ def json_answer(status: int, body: bytes, *headers: tuple[str, str]) -> Answer:
 def empty_answer(status: int) -> Answer:
     """An answer without a body."""
     return Answer(status, (("Content-Length", "0"),) if status != 204 else (), ())
+
+
+class LastWords:
+    """The body of an answer after which the connection is closed: else the server would read an endless request to its end."""
+
+    def __init__(self, body: Iterable[bytes], connection: socket.socket | None):
+        self._body, self._connection = body, connection
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """The server has sent the body (PEP 3333)."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # the client was faster
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def refuse(error: Exception, metadata_url: str) -> Answer:

@@ -162,6 +162,16 @@ def test_reconnection(context: Context) -> str:
     return "Reconnection test completed"
 
 
+@tool(title="Wait", streams=True)
+def wait_until_cancelled(context: Context) -> str:
+    """Say something, then wait until nobody wants an answer any more; the server's log tells of it."""
+    context.call.log("error", "waiting")
+    print("the fixture waits", flush=True)
+    if context.call.cancelled.wait(30):
+        print("the fixture was cancelled", flush=True)
+    return "over"
+
+
 # --- tools that ask ---
 
 
