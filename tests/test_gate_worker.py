@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -273,3 +274,35 @@ def test_it_neither_logs_nor_repeats_a_line_that_it_cannot_parse(server: Server,
     assert b"s3cret-line" not in answer
     assert "Invalid request" in server.log
     assert "s3cret-line" not in server.log
+
+
+# --- for minutes ---
+
+
+@pytest.mark.soak
+def test_it_leaks_no_connection_however_clients_behave(tmp_path: Path):
+    requests = (
+        b"",
+        b"GET /pa",
+        get("/page"),
+        get("/page", "Connection: close"),
+        get("/page") * 3,
+        post("/read", 9),
+        get("/fail"),
+        get("/flood"),
+    )
+    with gate(tmp_path, HURRY="1") as server:
+        worker = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().strip()
+        before = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+        chance = random.Random(1)
+        for _ in range(300):
+            with ExitStack() as clients:
+                for request in chance.choices(requests, k=20):
+                    for client in send(server, clients, request):
+                        client.settimeout(0.01)
+                        with suppress(OSError):
+                            client.recv(chance.choice((1, 1000)))
+            assert seconds_until_free(server) < 8
+        time.sleep(4)
+        assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= before + 1
+        assert server.log.count("Traceback") == server.log.count("ZeroDivisionError")
