@@ -153,7 +153,8 @@ def is_modern(message: Mapping[str, Any], version: str | None) -> bool:
     """Whether a message belongs to the stateless era: its header says so, or it carries the envelope of that era."""
     if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
         return True
-    meta = (message.get("params") or {}).get("_meta")
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
     return isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
 
 

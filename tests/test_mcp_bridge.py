@@ -8,11 +8,15 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as some
 from werkzeug.test import Client
 
 from errors import InvalidToken, ProtocolError, StorageError, ToolError, TooManyRequests
 from mcp_bridge import Bridge
 from mcp_http import MAX_BODY
+from mcp_methods import METHODS
 from tools import Tool, text
 
 MODERN = "2026-07-28"
@@ -35,6 +39,20 @@ class FakeToolbox:
 
     def list_tools(self, caller):
         return [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]
+
+    def list_nothing(self, caller):
+        return []
+
+    list_resources = list_templates = list_prompts = list_nothing
+
+    def read_resource(self, caller, uri, call):
+        return None
+
+    def get_prompt(self, caller, name, arguments, call):
+        return {"messages": []}
+
+    def complete(self, caller, ref, argument, call):
+        return {"values": []}
 
     def find_tool(self, caller, name):
         return self.tools.get(name)
@@ -505,3 +523,57 @@ def test_a_tool_that_breaks_while_it_streams_ends_the_stream_with_an_error(post,
 
     last = events(call_modern(post, "breaks", _meta=WITH_TOKEN))[-1]
     assert (last["id"], last["error"]["code"]) == (7, -32603)
+
+
+# --- whatever comes ---
+
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=9) | some.just("\ud800"),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = some.fixed_dictionaries(
+    {},
+    optional={
+        "name": some.just("echo") | JSON,
+        "uri": JSON,
+        "arguments": JSON,
+        "cursor": JSON,
+        "ref": JSON,
+        "argument": JSON,
+        "requestState": JSON,
+        "inputResponses": JSON,
+        "protocolVersion": JSON,
+        "capabilities": JSON,
+        "_meta": some.just(ENVELOPE) | JSON | some.dictionaries(some.sampled_from([*ENVELOPE, "progressToken"]), JSON),
+    },
+)
+MESSAGES = JSON | some.fixed_dictionaries(
+    {"jsonrpc": some.just("2.0")},
+    optional={
+        "id": some.just(1) | JSON,
+        "method": some.sampled_from([*METHODS, "notifications/cancelled"]) | JSON,
+        "params": MEMBERS | JSON,
+        "result": JSON,
+    },
+)
+HEADERS = some.fixed_dictionaries(
+    {},
+    optional={
+        "MCP-Protocol-Version": some.sampled_from([MODERN, "2025-11-25", "2024-11-05", "1", ""]),
+        "Mcp-Method": some.sampled_from(["tools/call", "tools/list", "server/discover", ""]),
+        "Mcp-Name": some.sampled_from(["echo", "=?base64?ZWNobw==?=", "=?base64?*?="]),
+        "Mcp-Session-Id": some.text(some.characters(min_codepoint=32, max_codepoint=126), max_size=9),
+    },
+)
+
+
+@given(message=MESSAGES, headers=HEADERS)
+@settings_of_hypothesis(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_that_a_caller_sends_breaks_the_server(post, caplog, message, headers):
+    caplog.clear()
+    response = post(data=json.dumps(message).encode(), **headers)
+
+    assert response.status_code in (200, 202, 400, 404)
+    assert response.status_code == 202 or response.get_json()["jsonrpc"] == "2.0"
+    assert caplog.text == ""
