@@ -1,0 +1,62 @@
+"""Results as a Markdown page: medians, and ratios within each round. Measures nothing."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+PEERS = {"sdk": "SDK", "fastmcp": "FastMCP"}
+HEADING = (
+    "| method | era | connections | Postern | SDK | FastMCP | ÷ SDK | ÷ FastMCP | CPU ÷ SDK |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|\n"
+)
+
+
+def render(results: dict[str, Any]) -> str:
+    """The page."""
+    samples = {
+        (cell["method"], cell["era"], cell["connections"], cell["target"]): cell["samples"] for cell in results["cells"]
+    }
+    questions = sorted({key[:3] for key in samples})
+    rows = "".join(render_row(question, samples) for question in questions)
+    floor = ", ".join(
+        f"{middle(taken, 'per_second'):.0f} at {key[2]}" for key, taken in sorted(samples.items()) if key[3] == "floor"
+    )
+    return (
+        "# Requests per second and worker process\n\n"
+        f"Medians of {results['rounds']} rounds of {results['seconds']} s; ratios are medians of the ratios within a round.\n\n"
+        f"{HEADING}{rows}\n"
+        f"The floor, a bare Flask route without token or checks, by connections: {floor}.\n\n"
+        f"{describe(results['machine'])}\n"
+    )
+
+
+def render_row(question: tuple[str, str, int], samples: dict[tuple[Any, ...], list[dict[str, Any]]]) -> str:
+    """One line of the table."""
+    method, era, connections = question
+    postern = samples[*question, "postern"]
+    rates = [middle(samples[*question, name], "per_second") for name in ("postern", *PEERS)]
+    ratios = [ratio(postern, samples[*question, name], "per_second") for name in PEERS]
+    processor = ratio(samples[*question, "sdk"], postern, "cpu_microseconds")
+    numbers = [f"{rate:.0f}" for rate in rates] + [f"{number:.2f}" for number in (*ratios, processor)]
+    return f"| {method} | {era} | {connections} | " + " | ".join(numbers) + " |\n"
+
+
+def middle(samples: list[dict[str, Any]], name: str) -> float:
+    """The median of one number."""
+    return median(sample[name] for sample in samples)
+
+
+def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], name: str) -> float:
+    """The median of one number's ratio, round by round; NaN where it could not be measured."""
+    pairs = [(mine[name], other[name]) for mine, other in zip(ours, theirs, strict=True)]
+    return median(mine / other if mine and other else float("nan") for mine, other in pairs)
+
+
+def describe(machine: dict[str, Any]) -> str:
+    """Where and with what it was measured."""
+    versions = {side: ", ".join(f"{name} {number}" for name, number in machine[side].items()) for side in ("postern", "peers")}
+    return (
+        f"{machine['date']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}. "
+        f"Postern: {versions['postern']}. Peers: {versions['peers']}."
+    )
