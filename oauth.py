@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, jsonify, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from client_trust import authenticate_client, check_registration, read_credentials
 from crypto import hash_token, new_id, new_token
@@ -72,7 +73,7 @@ def no_store(response: Response, status: int = 200) -> Response:
 def authorize() -> Response:
     """Check a client's request and keep it; the person is asked at /connect. Nothing is given here."""
     if request.method == "HEAD":
-        abort(405)
+        raise MethodNotAllowed(["GET", "POST"])
     if request.method == "POST":  # the same as GET; the browser sends its cookie only with the GET that follows
         return see_other("/authorize?" + urlencode(list(request.form.items(multi=True))))
     visit = Visit(state().db, state().settings, request.args.to_dict(flat=False))

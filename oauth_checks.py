@@ -77,11 +77,12 @@ def check_redirect(visit: Visit) -> None:
 
 def check_parameters_once(visit: Visit) -> None:
     """No parameter may come twice (OAuth 2.1 §3.1); `state` is echoed, so it is kept short."""
-    if any(len(values) > 1 for values in visit.params.values()):
-        raise InvalidRequest("A parameter was sent twice.")
     if len(visit.get("state") or "") > STATE_MAX:
         raise InvalidRequest(f"state is longer than {STATE_MAX} characters.")
-    visit.state = visit.get("state")
+    if len(visit.params.get("state", [])) == 1:
+        visit.state = visit.get("state")  # whatever else is wrong, the client gets it back (OAuth 2.1 §4.1.2.1)
+    if any(len(values) > 1 for values in visit.params.values()):
+        raise InvalidRequest("A parameter was sent twice.")
 
 
 def check_response_type(visit: Visit) -> None:
@@ -151,7 +152,7 @@ def read_resource(resource: str | None, settings: Settings) -> str:
     plain = f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.removesuffix('/')}"
     slug = plain.removeprefix(settings.mcp_url + "/")
     is_ours = plain == settings.mcp_url or (slug != plain and SLUG.fullmatch(slug))
-    if not is_ours or "?" in resource or "#" in resource:
+    if not is_ours or not re.fullmatch(r"[!-~]+", resource) or "?" in resource or "#" in resource:  # urlsplit drops line breaks
         raise InvalidTarget("The resource is not an MCP address of this server.")
     return plain
 
