@@ -56,9 +56,11 @@ class FormReader(HTMLParser):
 class Person:
     """Somebody with a browser of their own at one server. Redirects are followed as long as they stay on the server."""
 
-    def __init__(self, base_url: str, name: str = "owner", password: str = PASSWORD):
+    def __init__(
+        self, base_url: str, name: str = "owner", password: str = PASSWORD, session: requests.Session | None = None
+    ):
         self.base_url, self.name, self.password = base_url, name, password
-        self.session = requests.Session()
+        self.session = session or requests.Session()
         self.session.trust_env = False
 
     def get(self, url: str) -> requests.Response:
@@ -104,9 +106,15 @@ class Person:
 class Assistant:
     """An OAuth client of one server, which registers itself."""
 
-    def __init__(self, base_url: str, redirect_uri: str = "http://127.0.0.1:3000/callback", **metadata: object):
+    def __init__(
+        self,
+        base_url: str,
+        redirect_uri: str = "http://127.0.0.1:3000/callback",
+        session: requests.Session | None = None,
+        **metadata: object,
+    ):
         self.base_url, self.redirect_uri = base_url, redirect_uri
-        self.session = requests.Session()
+        self.session = session or requests.Session()
         self.session.trust_env = False
         body = {"redirect_uris": [redirect_uri], "token_endpoint_auth_method": "none", "client_name": "Assistant"} | metadata
         answer = self.session.post(base_url + "/register", json=body, timeout=20)
