@@ -179,9 +179,10 @@ def test_other_methods_are_not_allowed(post, method):
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize(("path", "metadata"), [("/mcp", PRM + "/mcp"), ("/mcp/home", PRM + "/mcp/home")])
-def test_without_a_token_it_says_where_to_get_one(post, path, metadata):
-    response = post(path=path, Authorization=None)
+def test_without_a_token_it_says_where_to_get_one(post, path, metadata, method):
+    response = post(path=path, method=method, Authorization=None)
 
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == f'Bearer resource_metadata="{metadata}", scope="mcp"'
@@ -255,8 +256,8 @@ def test_the_checks_come_in_the_order_of_the_specification(post):
         "Host": ("evil.example", 421),
         "Origin": ("http://evil.example", 403),
         "path": ("/mcp/", 404),
-        "method": ("GET", 405),
         "Authorization": (None, 401),
+        "method": ("GET", 405),
         "data": (b" " * (MAX_BODY + 1), 413),
         "Content_Type": ("text/plain", 415),
         "Accept": ("text/plain", 406),
@@ -266,7 +267,7 @@ def test_the_checks_come_in_the_order_of_the_specification(post):
         seen.append(post(**{name: value for name, (value, _) in wrongs.items()}).status_code)
         del wrongs[next(iter(wrongs))]
 
-    assert seen == [421, 403, 404, 405, 401, 413, 415, 406]
+    assert seen == [421, 403, 404, 401, 405, 413, 415, 406]
 
 
 def test_a_busy_database_is_a_503_and_a_used_up_limit_a_429(settings, toolbox, vault, db):
