@@ -30,11 +30,12 @@ log = logging.getLogger("postern.web")
 
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
+PLAIN_MAX = 80
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
 API_ENDPOINTS = frozenset({"oauth.register", "oauth.token"})
 # A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
 CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
-ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz"})
+ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def install(app: Flask) -> None:
     app.after_request(send_headers)
     app.register_error_handler(OAuthError, answer_oauth_error)
     app.register_error_handler(Exception, answer_error)
-    app.context_processor(lambda: {"login": find_current_login(), "csrf": csrf_input})
+    app.context_processor(lambda: {"login": known_login(), "csrf": csrf_input, "home": state().settings.public_url})
     app.add_template_filter(plain_text, "plain")
     app.add_template_filter(date_text, "date")
 
@@ -106,6 +107,14 @@ def find_current_login() -> Login | None:
         if g.login:
             note_login_seen(state().db, g.login, now=now())
     return g.login
+
+
+def known_login() -> Login | None:
+    """The login for a page's header; None while the database cannot be asked, so that a page can say so."""
+    try:
+        return find_current_login()
+    except StorageError:
+        return None
 
 
 def current_user() -> User:
@@ -189,17 +198,17 @@ def is_own_origin(origin: str) -> bool:
 
 
 class Refused(Exception):
-    """The request is not acceptable; the page says why with this status."""
+    """The request is not acceptable; the page says why, with this status and title."""
 
-    def __init__(self, status: int, message: str):
+    def __init__(self, status: int, message: str, title: str = "Nothing was changed"):
         super().__init__(message)
-        self.status = status
+        self.status, self.title = status, title
 
 
 def check_host() -> None:
     """Refuse a Host that is not ours (DNS rebinding); health checks may use any."""
     if request.endpoint not in ANY_HOST_ENDPOINTS and not state().settings.accepts_host(request.environ.get("HTTP_HOST")):
-        raise Refused(421, "This server does not answer under this name. Its address is set as PUBLIC_URL.")
+        raise Refused(421, f"This server answers at {state().settings.public_url} only (PUBLIC_URL).", "Wrong address")
 
 
 # --- whom limits count ---
@@ -293,6 +302,8 @@ def answer_error(error: Exception) -> Response:
         response.status_code = status
     else:
         response = page("message.html", status, title=title, message=message)
+    if isinstance(error, StorageError):
+        log.error("storage failed at %s: %s", request.endpoint, error)
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, HTTPException) and error.get_response().headers.get("Allow"):
@@ -312,13 +323,13 @@ def describe_error(error: Exception) -> tuple[int, str, str]:
 
 def describe_http(error: HTTPException) -> tuple[int, str, str]:
     """An error that Flask raised: 404, 405, 413 …"""
-    known = {404: "There is no such page.", 405: "This address does not take that method.", 413: "That is too much data."}
+    known = {404: "There is no such page.", 405: "This page cannot be opened like that.", 413: "That is too much data."}
     status = error.code or 500
     return status, "Page not found" if status == 404 else "That did not work", known.get(status, "The request cannot be read.")
 
 
 DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
-    (Refused, lambda error: (error.status, "Nothing was changed" if error.status == 403 else "Wrong address", str(error))),
+    (Refused, lambda error: (error.status, error.title, str(error))),
     (NotFound, lambda error: (404, "Page not found", "There is no such page, or it is not yours.")),
     (InvalidInput, lambda error: (400, "Please check what you typed", str(error))),
     (TooManyRequests, lambda error: (429, "Too many tries", str(error))),
@@ -328,8 +339,9 @@ DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
 
 
 def plain_text(value: str | None) -> str:
-    """Untrusted text for one line: without what is invisible or turns the direction of writing."""
-    return "".join(letter for letter in value or "" if letter.isprintable())[:200]
+    """Untrusted text for one line: short, and without what is invisible or turns the direction of writing."""
+    plain = "".join(letter for letter in value or "" if letter.isprintable()).strip()
+    return plain if len(plain) <= PLAIN_MAX else plain[: PLAIN_MAX - 1] + "…"
 
 
 def date_text(moment: int) -> str:
