@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,10 +38,16 @@ def open_request(request_id: str) -> AuthorizationRequest:
     """The request that this browser brought, if it is still to be decided. Raises Refused with what to do otherwise."""
     wanted = find_request(state().db, request_id, browser_hash())
     if wanted is None:
-        raise Refused(403, "This sign-in was started in another browser. Start again from the assistant, in this browser.")
+        raise Refused(403, "Start again from the assistant, in this browser.", "This sign-in belongs to another browser")
     if wanted.decided_at is not None or wanted.expires_at <= now():
-        raise Refused(400, "This sign-in is over: it was decided already, or the page was open too long. Start again.")
+        raise over()
     return wanted
+
+
+def over() -> Refused:
+    """What somebody is told who comes too late, or twice."""
+    message = "You have decided already, or the page was open for too long. To sign in again, start from the assistant."
+    return Refused(400, message, "This sign-in is over")
 
 
 def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> Response:
@@ -58,7 +66,7 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
         is_loopback=is_loopback,
         user=user,
         profiles=[describe_profile(profile, profile.id in granted) for profile in profiles],
-        selected=request.values.get("profile", profiles[0].slug),
+        selected=(pick(profiles, slug=request.values.get("profile")) or profiles[0]).slug,
         connectors=state().connectors.values(),
     )
 
@@ -88,6 +96,15 @@ def describe_profile(profile: Profile, is_granted: bool) -> dict[str, object]:
 # --- decisions ---
 
 
+@contextmanager
+def once() -> Iterator[None]:
+    """Of two decisions at the same moment one counts, and the other is told that it came too late."""
+    try:
+        yield
+    except NotFound:
+        raise over() from None
+
+
 def approve(user: User, wanted: AuthorizationRequest) -> Response:
     """Grant, open a session, issue a code and send the browser back, all or nothing."""
     profile = pick(offered_profiles(user, wanted), slug=request.form.get("profile"))
@@ -95,7 +112,7 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
     if profile is None or chosen is None:
         return ask(user, wanted, "Please choose a profile and what the assistant may do.")
     settings = state().settings
-    with state().db.write() as run:
+    with once(), state().db.write() as run:
         claim_request(run, wanted.id, now())
         mark_approved(run, wanted.client_id, now())
         grant_id = put_grant(run, profile.id, wanted.client_id, chosen.id, now())
@@ -117,7 +134,8 @@ def pick(items: list[Any], **wanted: str | None) -> Any | None:
 
 def deny(user: User, wanted: AuthorizationRequest) -> Response:
     """Close the request and tell the client so; nothing is kept (RFC 6749 §4.1.2.1)."""
-    decide_request(state().db, wanted.id, now=now())
+    with once():
+        decide_request(state().db, wanted.id, now=now())
     parameters = {"error": "access_denied", "error_description": "The person did not approve."}
     return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
 
