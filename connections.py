@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, request
 
+from crypto import Unreadable
 from errors import InvalidInput, NotFound, ToolError
 from forms import list_lines, read_draft
 from store.connections import (
@@ -27,10 +29,13 @@ bp = Blueprint("connections", __name__)
 
 @dataclass(frozen=True)
 class Desk:
-    """What one form works on: a new connection of `connector` in `profile`, or an old `connection`."""
+    """What one form works on: a new connection of `connector` in `profile`, or an old `connection`.
+
+    Without a connector (it is not installed any more) the connection can only be deleted.
+    """
 
     user: User
-    connector: Connector
+    connector: Connector | None
     connection: Connection | None
     profile: Profile | None
 
@@ -54,7 +59,7 @@ def edit(connection_id: str) -> Response:
     user = current_user()
     connection = get_connection(state().db, user.id, connection_id)
     connector = state().connectors.get(connection.connector)
-    if connector is None:
+    if connector is None and request.form.get("action") != "delete":
         raise NotFound("its connector is not installed any more")
     return serve(Desk(user, connector, connection, None))
 
@@ -63,35 +68,66 @@ def serve(desk: Desk) -> Response:
     """Show the form, or do what its button says; mistakes come back with everything that was typed but secrets."""
     if request.method == "GET":
         return show(desk)
-    try:
-        return ACTIONS[request.form.get("action", "")](desk)
-    except KeyError:
+    action = ACTIONS.get(request.form.get("action", ""))
+    if action is None:
         return show(desk, 400, error="Please use one of the buttons.")
+    try:
+        return action(desk)
     except (InvalidInput, ToolError) as mistake:
         return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
 
 
 def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
     """The form, with what was typed."""
-    typed = request.form if request.method == "POST" else None
+    errors = errors or {}
+    typed = read_typed(desk) if request.method == "POST" else None
     name = typed.get("connection_name", "") if typed else desk.connection.name if desk.connection else desk.connector.title
     return page(
         "connection.html",
         status,
         desk=desk,
         name=name,
-        lines=list_lines(desk.connector, typed, desk.connection, errors or {}),
+        lines=list_lines(desk.connector, typed, desk.connection, errors),
+        typed_secrets=seal_secrets(desk, typed or {}, errors),
         note=note,
         error=error,
-        errors=errors or {},
+        errors=errors,
         next=next_page(),
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
     )
 
 
+# --- what was typed ---
+
+
 def read_form(desk: Desk) -> Draft:
     """What was typed, checked."""
-    return read_draft(desk.connector, request.form, desk.connection)
+    return read_draft(desk.connector, read_typed(desk), desk.connection)
+
+
+def read_typed(desk: Desk) -> dict[str, str]:
+    """What was typed, with the secrets of the round before where none was typed anew."""
+    typed = request.form.to_dict()
+    try:
+        carried = json.loads(state().vault.unseal(typed.get("typed_secrets", ""), *place_of(desk)))
+    except Unreadable:
+        carried = {}
+    return typed | {name: secret for name, secret in carried.items() if not typed.get(name, "").strip()}
+
+
+def seal_secrets(desk: Desk, typed: Mapping[str, str], errors: Mapping[str, str]) -> str:
+    """The secrets that were typed, for the page to carry unseen from a test or a mistake to Save; '' if there are none."""
+    names = [field.name for field in desk.connector.fields if field.kind == "secret" and field.name not in errors]
+    secrets = {name: typed[name] for name in names if typed.get(name, "").strip()}
+    return state().vault.seal(json.dumps(secrets).encode(), *place_of(desk)) if secrets else ""
+
+
+def place_of(desk: Desk) -> tuple[str, ...]:
+    """What carried secrets are sealed for: this person's form of this connection."""
+    return "typed secrets", desk.user.id, desk.connector.name, desk.connection.id if desk.connection else ""
+
+
+# --- what the buttons do ---
 
 
 def try_out(desk: Desk) -> Response:

@@ -17,12 +17,13 @@ VALUE_MAX = 4000
 
 @dataclass(frozen=True)
 class Line:
-    """One field as the page shows it. A secret's `value` is always empty: `is_kept` tells that there is one."""
+    """One field as the page shows it. A secret's `value` is always empty: `is_kept` or `is_typed` tell that there is one."""
 
     field: Field
     value: str
     error: str | None
     is_kept: bool
+    is_typed: bool
 
 
 def list_lines(
@@ -34,8 +35,11 @@ def list_lines(
     lines = []
     for field in connector.fields:
         value = typed.get(field.name, "") if typed is not None else as_text(kept.get(field.name, field.default))
-        shown = "" if field.kind == "secret" else value
-        lines.append(Line(field, shown, errors.get(field.name), field.kind == "secret" and field.name in secrets))
+        error = errors.get(field.name)
+        if field.kind == "secret":
+            lines.append(Line(field, "", error, field.name in secrets, bool(typed and value and not error)))
+        else:
+            lines.append(Line(field, value, error, False, False))
     return lines
 
 
