@@ -21,6 +21,7 @@ def overview() -> Response:
         "admin.html",
         user=user,
         mcp_url=state().settings.mcp_url,
+        is_loopback=state().settings.is_loopback,
         profiles=profiles,
         connections=list_connections(state().db, user.id),
         connectors=state().connectors,

@@ -17,7 +17,9 @@ bp = Blueprint("people", __name__)
 @bp.get("/")
 def front_door() -> Response:
     """What this is, and the URL to paste."""
-    return page("front_door.html", mcp_url=state().settings.mcp_url, is_set_up=count_users(state().db) > 0)
+    settings = state().settings
+    is_set_up = count_users(state().db) > 0
+    return page("front_door.html", mcp_url=settings.mcp_url, is_loopback=settings.is_loopback, is_set_up=is_set_up)
 
 
 @bp.route("/setup", methods=["GET", "POST"])
