@@ -14,7 +14,8 @@ from tools import Call
 
 RESOURCE_NOT_FOUND = -32002  # handshake era only
 
-CAPABILITIES = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
+CAPABILITIES: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
+LISTENING = CAPABILITIES | {kind: {"listChanged": True} for kind in ("tools", "resources", "prompts")}  # mcp_listen.py
 
 # (toolbox, caller, request, call) -> result
 Handler = Callable[[Any, Any, Request, Call], dict[str, Any]]
@@ -22,7 +23,7 @@ Handler = Callable[[Any, Any, Request, Call], dict[str, Any]]
 
 def discover(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
     """What this server can do (MCP 2026-07-28, server/discover)."""
-    return {"supportedVersions": list(MODERN_PROTOCOL_VERSIONS), "capabilities": CAPABILITIES}
+    return {"supportedVersions": list(MODERN_PROTOCOL_VERSIONS), "capabilities": LISTENING}
 
 
 def initialize(_toolbox: Any, _caller: Any, request: Request, _call: Call) -> dict[str, Any]:

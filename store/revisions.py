@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import Run
+from db import Database, Run
 
 
 def bump_features(run: Run) -> None:
@@ -12,3 +12,8 @@ def bump_features(run: Run) -> None:
         SET number = revisions.number + 1
         WHERE name = 'features'
     """)
+
+
+def find_revision(db: Database) -> int:
+    """The number as it is now."""
+    return db.query("SELECT number FROM revisions WHERE name = 'features'")[0]["number"]

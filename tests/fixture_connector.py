@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from db import open_database
 from errors import ToolError
+from store.revisions import bump_features
 from tools import Connector, Context, Prompt, Resource, ResourceTemplate, Result, Tool, text, tool
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="  # one red pixel
@@ -170,6 +175,60 @@ def wait_until_cancelled(context: Context) -> str:
     if context.call.cancelled.wait(30):
         print("the fixture was cancelled", flush=True)
     return "over"
+
+
+# --- lists that change ---
+
+
+class Changes(Mapping[str, int]):
+    """How often a list has changed, kept in a file of the server's folder, where every worker sees it."""
+
+    def __init__(self, kind: str):
+        self.path = Path(f"{kind}.changes")
+
+    def __getitem__(self, name: str) -> int:
+        if name != "changes":
+            raise KeyError(name)
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["changes"])
+
+    def __len__(self) -> int:
+        return 1
+
+    def add(self) -> None:
+        """Change the list once more, and move the number that tells of it."""
+        with self.path.open("a") as file:
+            file.write("+")
+        db = open_database(os.environ["DATABASE_URL"])
+        with db.write() as run:
+            bump_features(run)
+        db.close()
+
+
+class ChangingArguments(Changes):
+    """The arguments of a prompt, one of which is described by the number of changes."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield "number", f"Change {self['changes']}.", False
+
+
+TOOL_CHANGES, PROMPT_ARGUMENTS = Changes("tools"), ChangingArguments("prompts")
+
+
+@tool(title="Change the tools", meta=TOOL_CHANGES)
+def test_trigger_tool_change(context: Context) -> str:
+    """Change how this tool is listed."""
+    TOOL_CHANGES.add()
+    return "tool list changed"
+
+
+@tool(title="Change the prompts")
+def test_trigger_prompt_change(context: Context) -> str:
+    """Change how a prompt is listed."""
+    PROMPT_ARGUMENTS.add()
+    return "prompt list changed"
 
 
 # --- tools that ask ---
@@ -349,5 +408,6 @@ CONNECTOR = Connector(
         prompt("test_prompt_with_embedded_resource", get_prompt_with_resource, "resourceUri"),
         prompt("test_prompt_with_image", lambda _context, _arguments: say(IMAGE, text("Please analyze the image above."))),
         prompt("test_input_required_result_prompt", get_prompt_that_asks),
+        Prompt("changing_prompt", "Fixture", "For tests.", lambda _context, _arguments: say(text("changed")), PROMPT_ARGUMENTS),
     ),
 )

@@ -38,18 +38,7 @@ NOT_OFFERED = frozenset(
 
 # (revision, passing checks, what is not a success)
 EXPECTED = [
-    (
-        "2026-07-28",
-        147,
-        {
-            # subscriptions/listen is not offered
-            ("SKIPPED", "sep-2575-server-sends-subscription-ack"),
-            ("SKIPPED", "sep-2575-server-tags-subscription-id"),
-            ("SKIPPED", "sep-2575-server-honors-notification-filter"),
-            ("SKIPPED", "sep-2575-server-sends-prompts-list-changed-on-subscription"),
-            ("SKIPPED", "sep-2575-server-sends-tools-list-changed-on-subscription"),
-        },
-    ),
+    ("2026-07-28", 152, set()),
     (
         "2025-11-25",
         76,

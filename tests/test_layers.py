@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
     "8": "admin connect connections health mcp_bridge oauth people startup wellknown",
-    "7.5": "mcp_sessions",
+    "7.5": "mcp_listen mcp_sessions",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers jobs limits protocol toolbox",
     "5": "accounts connectors.catalog listings",
