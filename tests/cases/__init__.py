@@ -1,0 +1,1 @@
+"""The catalogue of bad inputs and attacks, row by row, over HTTP."""
