@@ -34,6 +34,7 @@ from mcp_http import (
     read_body,
     refuse,
 )
+from mcp_listen import Listener, Listeners
 from mcp_methods import METHODS
 from mcp_sessions import McpSessions
 from protocol import (
@@ -93,7 +94,9 @@ class Bridge:
         self._accepts_origin = functools.lru_cache(256)(settings.accepts_origin)
         self._authenticate, self._toolbox, self._vault, self._clock = authenticate, toolbox, vault, clock
         self._sessions = McpSessions(db, vault, clock)
+        self._listeners = Listeners(db, toolbox)
         self._stream_limit = settings.threads - 1  # one thread is left for /healthz
+        self._listen_limit = max(settings.threads // 4, 1)  # who only listens shall not keep others from calling
         self._streams: dict[streams.EventStream, RequestCall] = {}
         self._workers = ThreadPoolExecutor(self._stream_limit, thread_name_prefix="stream")
         self._running: set[tuple[str, str | int, RequestCall]] = set()  # sign-in, request id, call
@@ -111,6 +114,7 @@ class Bridge:
 
     def stop(self) -> None:
         """Cancel what streams, and end its streams: the server is going down."""
+        self._listeners.stop()
         for stream, call in list(self._streams.items()):
             call.cancelled.set()
             stream.stop()
@@ -135,6 +139,10 @@ class Bridge:
     def _check_origin(self, environ: Environ) -> None:
         if not self._accepts_origin(environ.get("HTTP_ORIGIN")):  # MCP 2026-07-28, basic/transports, "Security Warning"
             raise ProtocolError(INVALID_REQUEST, "Pages of that Origin may not use this server", status=403)
+
+    def _find_caller(self, environ: Environ) -> Any:
+        """Who it is. Raises InvalidToken or InvalidRequest."""
+        return self._authenticate(read_bearer(environ), self._public_url + find_path(environ))
 
     # --- messages ---
 
@@ -183,6 +191,8 @@ class Bridge:
 
     def _take_request(self, turn: Turn) -> Answer:
         request = turn.request
+        if request.method == "subscriptions/listen":
+            return self._listen(turn)
         if request.method not in METHODS:
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found")
         tool = self._toolbox.find_tool(turn.caller, request.params["name"]) if request.method == "tools/call" else None
@@ -212,8 +222,7 @@ class Bridge:
 
     def _answer_stream(self, turn: Turn, answers: Mapping[str, Any]) -> Answer:
         """Work in a thread of its own, and stream what it says; plain JSON if it ends at once without a word."""
-        if len(self._streams) >= self._stream_limit:
-            raise ProtocolError(INTERNAL_ERROR, "Too many calls are running; try again soon", status=503)
+        self._check_room()
         modern = turn.request.modern
         stream = streams.EventStream(
             turn.environ.get("gunicorn.socket"),
@@ -227,6 +236,23 @@ class Bridge:
         if stream.is_silent_after(QUIET_SECONDS):
             stream.close()
             return json_answer(*outcome.result())
+        return Answer(200, streams.HEADERS, stream)
+
+    def _check_room(self) -> None:
+        if len(self._streams) + len(self._listeners) >= self._stream_limit:
+            raise ProtocolError(INTERNAL_ERROR, "Too many streams are open; try again soon", status=503)
+
+    def _listen(self, turn: Turn) -> Answer:
+        """A stream that stays open and tells of changes (MCP 2026-07-28, basic/utilities/subscriptions)."""
+        self._check_room()
+        if len(self._listeners) >= self._listen_limit:
+            raise ProtocolError(INTERNAL_ERROR, "Too many clients are listening; try again soon", status=503)
+        stream = streams.EventStream(
+            turn.environ.get("gunicorn.socket"),
+            on_close=lambda: self._listeners.remove(listener),
+        )
+        listener = Listener(turn.request, stream, functools.partial(self._find_caller, turn.environ), turn.caller)
+        self._listeners.add(listener)
         return Answer(200, streams.HEADERS, stream)
 
     def _make_call(self, turn: Turn, answers: Mapping[str, Any], stream: streams.EventStream) -> RequestCall:
