@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
 
+import httpx2
 import pytest
 from grants import make_fixture_token
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ElicitResult
 from server import Server, running_server
 
 pytestmark = pytest.mark.server
@@ -129,3 +134,44 @@ def test_stopping_does_not_wait_for_streams(tmp_path):
 
             assert time.monotonic() - began < PATIENCE
             assert count(server, "the fixture was cancelled") == 2
+
+
+# --- the Python SDK's own client ---
+
+
+async def use_everything(server: Server, mode: str) -> dict:
+    """What a client of the SDK gets: tools, progress, an answered question, a resource and the prompts."""
+    headers, steps = {"Authorization": f"Bearer {server.token}"}, []
+
+    async def accept(_context, _params):
+        return ElicitResult(action="accept", content={"response": "yes"})
+
+    async def note(progress, _total, _message):
+        steps.append(progress)
+
+    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE, trust_env=False) as http:
+        transport = streamable_http_client(f"{server.url}/mcp/conformance", http_client=http)
+        async with Client(transport, mode=mode, elicitation_callback=accept) as client:
+            await client.call_tool("test_tool_with_progress", {}, progress_callback=note)
+            asked = await client.call_tool("test_elicitation", {"message": "?"})
+            read = await client.read_resource("test://template/5/data")
+            return {
+                "version": client.protocol_version,
+                "tools": len((await client.list_tools()).tools) > 20,
+                "progress": steps,
+                "answer": asked.content[0].text,
+                "resource": json.loads(read.contents[0].text)["id"],
+                "prompts": len((await client.list_prompts()).prompts) > 4,
+            }
+
+
+@pytest.mark.parametrize(("mode", "version"), [("legacy", "2025-11-25"), ("auto", MODERN), (MODERN, MODERN)])
+def test_the_python_sdk_can_use_everything_in_both_eras(server, mode, version):
+    assert asyncio.run(use_everything(server, mode)) == {
+        "version": version,
+        "tools": True,
+        "progress": [0, 50, 100],
+        "answer": 'User response: action=accept, content={"response": "yes"}',
+        "resource": "5",
+        "prompts": True,
+    }
