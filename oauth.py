@@ -14,7 +14,7 @@ from crypto import hash_token, new_id, new_token
 from errors import InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
 from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request
-from store.clients import Client, create_client, find_client
+from store.clients import Client, find_client, put_client
 from store.profiles import list_granted_profiles
 from store.tokens import Lifetimes, TokenPair, find_code, find_refresh, redeem_code, trade_refresh
 from web import answer_client, browser_hash, client_address, find_current_login, now, see_other, state
@@ -51,7 +51,7 @@ def register() -> Response:
         metadata=metadata,
         created_at=now(),
     )
-    create_client(state().db, client)
+    put_client(state().db, client)
     issued: dict[str, Any] = {"client_id": client.id, "client_id_issued_at": client.created_at}
     if secret:
         issued |= {"client_secret": secret, "client_secret_expires_at": 0}

@@ -131,15 +131,16 @@ CREATE TABLE feature_sets (
 -- 4. Who may come in -------------------------------------------------------------------------------------------------
 
 -- store/clients.py
--- An OAuth client, that is, an assistant. Self-registered ones are not verified by anybody.
+-- An OAuth client, that is, an assistant. Nobody has verified what it says of itself; of a 'cimd' one its host is known.
 CREATE TABLE clients (
-    id            TEXT PRIMARY KEY,
-    kind          TEXT NOT NULL CHECK (kind IN ('dcr')),
+    id            TEXT PRIMARY KEY,                       -- random for 'dcr', the document's URL for 'cimd'
+    kind          TEXT NOT NULL CHECK (kind IN ('dcr', 'cimd')),
     name          TEXT,                                   -- untrusted text; null: it gave none
-    auth_method   TEXT NOT NULL CHECK (auth_method IN ('none', 'client_secret_basic', 'client_secret_post')),
-    secret_hash   TEXT,                                   -- null for auth_method 'none'
+    auth_method   TEXT NOT NULL CHECK (auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
+    secret_hash   TEXT,                                   -- null unless the method needs a secret
     metadata_json TEXT NOT NULL,                          -- what it registered, as accepted (RFC 7591 §2)
     created_at    INTEGER NOT NULL,
+    fresh_until   INTEGER,                                -- 'cimd' only: then the document is fetched again
     approved_at   INTEGER                                 -- the first consent; null: never, and so prunable
 );
 CREATE INDEX clients_never_approved ON clients (created_at) WHERE approved_at IS NULL;
@@ -152,6 +153,14 @@ CREATE TABLE redirect_uris (
     uri           TEXT NOT NULL,
     PRIMARY KEY (client_id, position)
 );
+
+-- store/assertions.py
+-- Client assertions that were presented: each signs a client in once (RFC 7523 §3).
+CREATE TABLE assertions (
+    id_hash       TEXT PRIMARY KEY,                       -- of the client's id and the assertion's jti
+    expires_at    INTEGER NOT NULL                        -- the assertion's own; after that it is refused anyway
+);
+CREATE INDEX assertions_by_expiry ON assertions (expires_at);
 
 -- store/profiles.py
 -- What a client may do in a profile. Consenting again replaces its feature sets.

@@ -15,7 +15,10 @@ NEVER_APPROVED_MAX = 1000
 
 @dataclass(frozen=True)
 class Client:
-    """An OAuth client. `name` is untrusted text; `metadata` is what it registered, as accepted (RFC 7591 §2)."""
+    """An OAuth client. `name` is untrusted text; `metadata` is what it registered, as accepted (RFC 7591 §2).
+
+    The id of kind `cimd` is the URL of its description, of which this is a copy, fresh until `fresh_until`.
+    """
 
     id: str
     kind: str
@@ -25,23 +28,45 @@ class Client:
     redirect_uris: tuple[str, ...]
     metadata: Mapping[str, Any]
     created_at: int
+    fresh_until: int | None = None
+
+    @property
+    def auth_methods(self) -> frozenset[str]:
+        """How it may authenticate: as it registered, or by any method that its document lists besides."""
+        return frozenset({self.auth_method, *self.metadata.get("token_endpoint_auth_methods_supported", ())})
 
 
-def create_client(db: Database, client: Client) -> None:
-    """Keep a client; of those that nobody ever approved the oldest make room."""
+def put_client(db: Database, client: Client) -> None:
+    """Keep a client, or a newer copy of its description; of those that nobody ever approved the oldest make room."""
     with db.write() as run:
-        insert_client(run, client)
+        upsert_client(run, client)
+        run("DELETE FROM redirect_uris WHERE client_id = :client_id", client_id=client.id)
+        for position, uri in enumerate(client.redirect_uris):
+            run(
+                """
+                INSERT INTO redirect_uris
+                    (client_id, position, uri)
+                VALUES
+                    (:client_id, :position, :uri)
+                """,
+                client_id=client.id,
+                position=position,
+                uri=uri,
+            )
         prune_never_approved(run, keep=NEVER_APPROVED_MAX)
 
 
-def insert_client(run: Run, client: Client) -> None:
-    """The insert of `create_client`, in an open transaction."""
+def upsert_client(run: Run, client: Client) -> None:
+    """The client's own row, in an open transaction."""
     run(
         """
         INSERT INTO clients
-            (id, kind, name, auth_method, secret_hash, metadata_json, created_at)
+            (id, kind, name, auth_method, secret_hash, metadata_json, created_at, fresh_until)
         VALUES
-            (:id, :kind, :name, :auth_method, :secret_hash, :metadata_json, :created_at)
+            (:id, :kind, :name, :auth_method, :secret_hash, :metadata_json, :created_at, :fresh_until)
+        ON CONFLICT (id) DO UPDATE
+        SET name = excluded.name, auth_method = excluded.auth_method, metadata_json = excluded.metadata_json,
+            fresh_until = excluded.fresh_until
         """,
         id=client.id,
         kind=client.kind,
@@ -50,19 +75,8 @@ def insert_client(run: Run, client: Client) -> None:
         secret_hash=client.secret_hash,
         metadata_json=json.dumps(dict(client.metadata)),
         created_at=client.created_at,
+        fresh_until=client.fresh_until,
     )
-    for position, uri in enumerate(client.redirect_uris):
-        run(
-            """
-            INSERT INTO redirect_uris
-                (client_id, position, uri)
-            VALUES
-                (:client_id, :position, :uri)
-            """,
-            client_id=client.id,
-            position=position,
-            uri=uri,
-        )
 
 
 def prune_never_approved(run: Run, keep: int) -> None:
@@ -86,7 +100,7 @@ def find_client(db: Database, client_id: str) -> Client | None:
     """The client of an id, or None."""
     rows = db.query(
         """
-        SELECT id, kind, name, auth_method, secret_hash, metadata_json, created_at
+        SELECT id, kind, name, auth_method, secret_hash, metadata_json, created_at, fresh_until
         FROM clients
         WHERE id = :id
         """,
@@ -98,7 +112,7 @@ def find_client(db: Database, client_id: str) -> Client | None:
     uris = db.query("SELECT uri FROM redirect_uris WHERE client_id = :id ORDER BY position", id=client_id)
     return Client(
         row["id"], row["kind"], row["name"], row["auth_method"], row["secret_hash"], tuple(item["uri"] for item in uris),
-        json.loads(row["metadata_json"]), row["created_at"],
+        json.loads(row["metadata_json"]), row["created_at"], row["fresh_until"],
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from crypto import Unreadable, Vault
 from db import Database
 from errors import InvalidInput, NotFound
 from store.cache import ScopedCache, purge_cache
-from store.clients import Client, create_client, find_client, mark_approved, prune_never_approved
+from store.clients import Client, find_client, mark_approved, prune_never_approved, put_client
 from store.connections import (
     Draft,
     delete_connection,
@@ -57,7 +57,7 @@ def add(db: Database, vault: Vault, user: User, draft: Draft = KETTLE) -> str:
 def add_client(db: Database, client_id: str, created_at: int = NOW, **changes: object) -> Client:
     facts = {"kind": "dcr", "name": "A", "auth_method": "none", "secret_hash": None, "redirect_uris": ("https://a.example/cb",)}
     client = Client(id=client_id, created_at=created_at, metadata={"client_name": "A"}, **(facts | changes))
-    create_client(db, client)
+    put_client(db, client)
     return client
 
 

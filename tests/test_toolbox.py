@@ -17,7 +17,7 @@ from db import Database
 from errors import FetchError, ProtocolError, ToolError
 from fetch import Fetcher
 from listings import NAME_MAX, exposed_name, exposed_uri, match_template
-from store.clients import Client, create_client
+from store.clients import Client, put_client
 from store.connections import Draft, insert_connection, update_connection
 from store.profiles import choose_prefix, insert_member, list_feature_sets, list_profiles, put_grant
 from store.tokens import Caller
@@ -76,7 +76,7 @@ class House:
             run("DELETE FROM connections")
         self.first = self.add("First", {"as": "host"}, {"key": "s3cret"})
         self.second = self.add("Second shelf", {}, {})
-        create_client(db, Client("client_a", "dcr", "A", "none", None, ("https://a.example/cb",), {}, NOW))
+        put_client(db, Client("client_a", "dcr", "A", "none", None, ("https://a.example/cb",), {}, NOW))
 
     def add(self, name: str, settings: dict, secrets: dict) -> str:
         with self.db.write() as run:
