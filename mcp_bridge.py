@@ -58,6 +58,14 @@ QUIET_SECONDS = 0.1  # a call that ends this soon without a word is answered as 
 RUNS_CODE = frozenset({"tools/call", "prompts/get", "resources/read"})  # methods whose handlers may take long and report
 
 
+Sender = tuple[str, str | None]
+
+
+def name_sender(caller: Any, session: McpSession | None) -> Sender:
+    """One client, if it has an MCP session; else all windows of it that share a sign-in."""
+    return caller.session_id, session.id_hash if session else None
+
+
 @dataclass(frozen=True)
 class Turn:
     """One request of one caller; `session` is the handshake era's, if the client was given one."""
@@ -72,6 +80,11 @@ class Turn:
     def identity(self) -> tuple[str, str]:
         """For whom a sealed state is good."""
         return self.caller.user_id, self.caller.grant_id
+
+    @property
+    def sender(self) -> Sender:
+        """Within what the ids of requests are unique, as well as can be told."""
+        return name_sender(self.caller, self.session)
 
 
 class Bridge:
@@ -99,7 +112,7 @@ class Bridge:
         self._listen_limit = max(settings.threads // 4, 1)  # who only listens shall not keep others from calling
         self._streams: dict[streams.EventStream, RequestCall] = {}
         self._workers = ThreadPoolExecutor(self._stream_limit, thread_name_prefix="stream")
-        self._running: set[tuple[str, str | int, RequestCall]] = set()  # sign-in, request id, call
+        self._running: set[tuple[Sender, str | int, RequestCall]] = set()  # with the request's id
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
@@ -123,8 +136,8 @@ class Bridge:
         """Who may speak here at all; then who it is; then what was said. The order is what a stranger can learn from it."""
         self._check_host(environ)  # 421
         self._check_origin(environ)  # 403
-        path = find_path(environ)  # 404
-        caller = self._authenticate(read_bearer(environ), self._public_url + path)  # 401, to a GET as well: clients probe by it
+        find_path(environ)  # 404
+        caller = self._find_caller(environ)  # 401, to a GET as well: clients probe by it
         check_verb(environ)  # 405
         if environ["REQUEST_METHOD"] == "DELETE":
             return self._end_session(environ, caller)
@@ -158,7 +171,8 @@ class Bridge:
             if "method" not in message:
                 return self._take_response(message, session)
             if "id" not in message:
-                return self._take_notification(caller, message, version)
+                check_notification(message, version)
+                return self._take_notification(name_sender(caller, session), message, modern)
             return self._take_request(self._read_turn(environ, caller, message, session))
         except ProtocolError as error:
             return json_answer(*answer_error(error, request_id(message), modern))
@@ -179,13 +193,12 @@ class Bridge:
         self._sessions.take_reply(session, message)
         return empty_answer(202)
 
-    def _take_notification(self, caller: Any, message: Mapping[str, Any], version: str | None) -> Answer:
+    def _take_notification(self, sender: Sender, message: Mapping[str, Any], modern: bool) -> Answer:
         """Accept a notification; act on it if it cancels a running call of the handshake era."""
-        check_notification(message, version)
-        if message["method"] == "notifications/cancelled" and not is_modern(message, version):
-            wanted = (caller.session_id, (message.get("params") or {}).get("requestId"))
-            calls = [call for session_id, identity, call in list(self._running) if (session_id, identity) == wanted]
-            if len(calls) == 1:  # ids are unique within one client only, and two windows of it share a sign-in
+        if message["method"] == "notifications/cancelled" and not modern:
+            wanted = (sender, (message.get("params") or {}).get("requestId"))
+            calls = [call for running, identity, call in list(self._running) if (running, identity) == wanted]
+            if len(calls) == 1:  # two windows without MCP sessions may use the same id
                 calls[0].cancelled.set()
         return empty_answer(202)
 
@@ -209,7 +222,7 @@ class Bridge:
 
     def _run(self, turn: Turn, call: RequestCall) -> tuple[int, bytes]:
         """HTTP status and body of the response. Meanwhile the call can be cancelled."""
-        entry = (turn.caller.session_id, turn.request.id, call)
+        entry = (turn.sender, turn.request.id, call)
         self._running.add(entry)
         try:
             return answer(turn.request, lambda: self._work(turn, call))
