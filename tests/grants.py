@@ -8,8 +8,8 @@ from server import MASTER_KEY, Server
 
 from accounts import insert_account
 from crypto import Vault
-from db import Database, Run, open_database
-from store.clients import Client, insert_client
+from db import Database, open_database
+from store.clients import Client, put_client
 from store.connections import Draft, insert_connection
 from store.keys import open_vault
 from store.profiles import insert_member, insert_profile, list_feature_sets, list_profiles, put_grant
@@ -22,17 +22,17 @@ DAY = 86400
 
 def make_grant(db: Database, vault: Vault, name: str) -> str:
     """A user of that name, whose client has everything of the profile home; answers the grant's id."""
+    put_test_client(db, f"client-{name}", NOW)
     with db.write() as run:
         user = insert_account(run, vault, name, "no password", NOW)
-        insert_test_client(run, f"client-{name}", NOW)
     profile = list_profiles(db, user.id)[0]
     with db.write() as run:
         return put_grant(run, profile.id, f"client-{name}", list_feature_sets(db, profile.id)[0].id, NOW)
 
 
-def insert_test_client(run: Run, client_id: str, now: int) -> None:
+def put_test_client(db: Database, client_id: str, now: int) -> None:
     """A client that nobody registered."""
-    insert_client(run, Client(client_id, "dcr", None, "none", None, ("http://localhost/",), {}, now))
+    put_client(db, Client(client_id, "dcr", None, "none", None, ("http://localhost/",), {}, now))
 
 
 def make_fixture_token(server: Server) -> str:
@@ -44,7 +44,7 @@ def make_fixture_token(server: Server) -> str:
         profile_id = insert_profile(run, user.id, "conformance", "conformance", is_default=True, now=now)
         connection_id = insert_connection(run, vault, user.id, Draft("conformance", "Conformance", {}), now)
         insert_member(run, profile_id, connection_id, "conformance")
-        insert_test_client(run, "suite", now)
+    put_test_client(db, "suite", now)
     with db.write() as run:
         grant_id = put_grant(run, profile_id, "suite", list_feature_sets(db, profile_id)[0].id, now)
         session_id = insert_session(run, grant_id, f"{server.url}/mcp/conformance", "mcp", lifetime=DAY, now=now)

@@ -257,6 +257,18 @@ def test_a_cancelled_call_stops_asking(send, db):
     assert db.query("SELECT id FROM mcp_asks") == []
 
 
+def test_cancelling_in_one_session_leaves_the_same_id_in_another(send):
+    session, other = initialize(send), initialize(send)
+    _, chunks = ask(send, session)
+    question, other_chunks = ask(send, other)
+
+    send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, session=session)
+
+    assert next_message(chunks) is None
+    send({"jsonrpc": "2.0", "id": question["id"], "result": ACCEPT}, session=other)
+    assert next_message(other_chunks)["result"]["content"][0]["text"] == "accept"
+
+
 def test_a_client_that_went_away_is_not_waited_for(bridge, send, db):
     response = send(request("tools/call", name="ask"), session=initialize(send), buffered=False)
     next_message(iter(response.response))
