@@ -37,6 +37,7 @@ SEND_SECONDS = 5  # without any progress: the client does not read its answer
 LINGER_SECONDS = 2  # after the last byte of an answer
 DRAIN_BYTES = 64 * 1024  # of a lingering client's input, at a time
 STOP_SECONDS = 2  # how long a stopping worker still waits for a head
+BEAT_SECONDS = 1  # between signs of life, which are system calls: gunicorn's `timeout` is so much longer
 QUIET = frozenset({"/healthz", "/readyz"})
 HEAD_END = re.compile(rb"[^\r\n]\r?\n\r?\n")  # a bare LF is the parser's to refuse, but it must get to see it
 
@@ -91,14 +92,16 @@ class Waiting:
         self.deadlines: dict[TConn, float] = {}
 
     def add(self, conn: TConn) -> None:
-        """Call `on_readable(conn, socket)` whenever input comes."""
+        """Call `on_readable(conn, socket)` whenever input comes. Its time counts from the first call of this."""
+        if conn in self.deadlines:
+            return
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_readable, conn))
         self.deadlines[conn] = time.monotonic() + self.seconds
 
     def remove(self, conn: TConn) -> None:
-        """Watch it no longer."""
-        del self.deadlines[conn]
-        self.poller.unregister(conn.sock)
+        """Watch it no longer, if it was watched."""
+        if self.deadlines.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
 
     def pop_due(self, now: float) -> Iterator[TConn]:
         """Remove and give those whose time is up, the oldest first."""
@@ -118,6 +121,7 @@ class Worker(ThreadWorker):
     """
 
     told_to_stop = False
+    next_beat = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -135,6 +139,13 @@ class Worker(ThreadWorker):
 
     # --- the event loop ---
 
+    def notify(self) -> None:
+        """Show the arbiter a sign of life. gunicorn calls this at every turn of the loop, twice a request."""
+        now = time.monotonic()
+        if now >= self.next_beat:
+            self.next_beat = now + BEAT_SECONDS
+            super().notify()
+
     def accept(self, listener: Any) -> None:
         """Take a connection; where places or file descriptors run out, the one that waited longest gives way."""
         if self.nr_conns >= self.worker_connections - 1:
@@ -146,16 +157,16 @@ class Worker(ThreadWorker):
             self.drop_oldest()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Where gunicorn would take a thread at once, wait for the whole request head."""
+        """Where gunicorn would take a thread at once, wait for the whole request head, unless all of it is there already."""
         if conn.parser is None:
             set_up(conn, self.cfg)
-        conn.sock.setblocking(False)
+        if conn.sock.getblocking():
+            conn.sock.setblocking(False)
         conn.parser.unreader.searched = 0
-        self.heads.add(conn)
         self.on_head(conn)
 
     def on_head(self, conn: TConn, _sock: Any = None) -> None:
-        """Gather more of a head; a thread takes the connection once it is whole."""
+        """Gather more of a head; a thread takes the connection once it is whole, until then it waits."""
         try:
             whole = conn.parser.unreader.gather()
         except OSError:
@@ -166,6 +177,8 @@ class Worker(ThreadWorker):
             self.heads.remove(conn)
             conn.data_ready = True
             super().enqueue_req(conn)
+        else:
+            self.heads.add(conn)
 
     def finish_request(self, conn: TConn, future: Future[Any]) -> None:
         """A thread is done: gunicorn keeps the connection alive, or it lingers here instead of in gunicorn's accept loop."""
