@@ -1,0 +1,272 @@
+"""How every page looks in a real Chromium: to axe-core, in light and dark, on a phone, and to the console."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from actors import PASSWORD, Assistant, Person, setup_code
+from chromium import running_chromium
+from npm import need_package
+from playwright.sync_api import Browser, Page
+from server import Server, running_server
+
+pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.node]
+
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+EVIL_NAME = "<script>alert(1)</script> \u202eedualC\u202c" + "W" * 150
+TOUR = {  # what is seen on the way -> the level-one heading that proves it
+    "front page of a new server": "One gate between your assistants and your tools",
+    "set-up": "Make your account",
+    "set-up with mistakes": "Make your account",
+    "set-up with a wrong code": "Make your account",
+    "fresh account": "Your connections",
+    "front page": "One gate between your assistants and your tools",
+    "consent, https": "Let this assistant in?",
+    "consent, this computer": "Let this assistant in?",
+    "consent, an app": "Let this assistant in?",
+    "consent, an evil name": "Let this assistant in?",
+    "consent, no name": "Let this assistant in?",
+    "new connection": "New connection: Personal Context",
+    "connection with mistakes": "New connection: Personal Context",
+    "connection after a test": "New connection: Personal Context",
+    "consent with two connections": "Let this assistant in?",
+    "edit": "Summer house",
+    "much on one page": "Your connections",
+    "nothing on the page": "Your connections",
+    "consent without a connection": "Let this assistant in?",
+    "sign-in": "Sign in",
+    "sign-in after a mistake": "Sign in",
+    "400": "This sign-in cannot go on",
+    "403": "This sign-in belongs to another browser",
+    "403, form": "Nothing was changed",
+    "404": "Page not found",
+    "405": "That did not work",
+    "413": "That did not work",
+    "421": "Wrong address",
+    "429": "Too many tries",
+    "503": "Busy",
+}
+
+
+@dataclass
+class Looks:
+    """What was noticed on the way, page by page."""
+
+    axe: str
+    headings: dict[str, str] = field(default_factory=dict)
+    violations: list[tuple[str, str, str]] = field(default_factory=list)
+    too_wide: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def at(self, name: str, page: Page) -> None:
+        """Look at the page that is open, in every light and size."""
+        self.headings[name] = page.get_by_role("heading", level=1).inner_text()
+        page.set_viewport_size(PHONE)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            self.too_wide.append(name)
+        for scheme, size in (("light", PHONE), ("dark", DESKTOP)):
+            page.set_viewport_size(size)
+            page.emulate_media(color_scheme=scheme)
+            self.violations += [(name, scheme, found) for found in find_violations(page, self.axe)]
+
+    def hear(self, message: Any) -> None:
+        """Note what the console says, but for the status of a page that is an error page on purpose."""
+        is_status = message.text.startswith("Failed to load resource: the server responded with a status of")
+        if message.type in ("error", "warning") and not (is_status and "/static/" not in message.location["url"]):
+            self.complaints.append(message.text)
+
+
+def find_violations(page: Page, axe: str) -> list[str]:
+    """What axe-core calls serious or critical, with the elements it means."""
+    page.evaluate(axe)
+    answer = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}, resultTypes: ['violations']})", RULES)
+    return [
+        f"{found['id']}: {[node['target'] for node in found['nodes']]}"
+        for found in answer["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    return (need_package("axe-core") / "axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def looks(browser: Browser, axe: str, tmp_path_factory: pytest.TempPathFactory) -> Looks:
+    """A walk past every page."""
+    seen = Looks(axe)
+    with running_server(tmp_path_factory.mktemp("looks")) as server, browser.new_context() as context:
+        context.on("console", seen.hear)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        see_the_beginning(seen, page, server)
+        see_consent(seen, page, server)
+        see_connections(seen, page, server)
+        see_errors(seen, page, server)
+        page.context.clear_cookies()
+        see_sign_in(seen, page, server)
+        see_a_broken_database(seen, page, server)
+    return seen
+
+
+def see_the_beginning(seen: Looks, page: Page, server: Server) -> None:
+    """From the empty server to the owner's first page."""
+    page.goto(server.url)
+    seen.at("front page of a new server", page)
+    page.get_by_role("link", name="Make your account").click()
+    seen.at("set-up", page)
+    fill_setup(page, "code", "Al ice!", "short")
+    seen.at("set-up with mistakes", page)
+    fill_setup(page, "code", "alice", PASSWORD)
+    seen.at("set-up with a wrong code", page)
+    fill_setup(page, setup_code(server.log), "alice", PASSWORD)
+    seen.at("fresh account", page)
+    page.goto(server.url)
+    seen.at("front page", page)
+
+
+def fill_setup(page: Page, code: str, name: str, password: str) -> None:
+    """Send the set-up form."""
+    page.get_by_label("One-time code").fill(code)
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_label("Password again").fill(password)
+    page.get_by_role("button", name="Make the account").click()
+
+
+def see_consent(seen: Looks, page: Page, server: Server) -> None:
+    """The consent page for every kind of client, with a connection made on the way."""
+    askers = {
+        "consent, https": Assistant(server.url, "https://assistant.example/callback", client_name="Claude"),
+        "consent, this computer": Assistant(server.url, "http://127.0.0.1:33418/", client_name="VS Code"),
+        "consent, an app": Assistant(server.url, "cursor://anysphere.cursor-mcp/oauth/callback", client_name="Cursor"),
+        "consent, an evil name": Assistant(server.url, f"https://{'long-label.' * 20}example/cb", client_name=EVIL_NAME),
+        "consent, no name": Assistant(server.url, "https://nobody.example/callback", client_name=None),
+    }
+    alice = Person(server.url, "alice")
+    alice.sign_in()
+    for name, assistant in askers.items():
+        page.goto(assistant.authorize_url())
+        seen.at(name, page)
+        if name != "consent, no name":
+            assistant.sign_in(alice)
+    page.get_by_text("Add a connection first").click()
+    page.get_by_role("button", name="Continue").click()
+    seen.at("new connection", page)
+    page.get_by_label("Name", exact=True).fill("Summer house")
+    page.get_by_label("Google Maps API key").fill("a key")
+    page.get_by_label("Time zone").fill("Nowhere/Land")
+    page.get_by_role("button", name="Save").click()
+    seen.at("connection with mistakes", page)
+    page.goto(assistant.authorize_url())
+    page.get_by_text("Add a connection first").click()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_label("Name", exact=True).fill("Summer house")
+    page.get_by_role("button", name="Test").click()
+    seen.at("connection after a test", page)
+    page.get_by_label("Google Maps API key").fill("a key")
+    page.get_by_role("button", name="Save").click()
+    seen.at("consent with two connections", page)
+
+
+def see_connections(seen: Looks, page: Page, server: Server) -> None:
+    """The person's own page, full and empty."""
+    page.goto(server.url + "/admin")
+    seen.at("much on one page", page)
+    page.get_by_role("link", name="Edit Summer house").click()
+    page.get_by_text("Delete this connection").click()
+    seen.at("edit", page)
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("link", name="Edit Personal Context").click()
+    page.get_by_text("Delete this connection").click()
+    page.get_by_role("button", name="Delete for good").click()
+    while page.get_by_role("button", name="End the access").count():
+        page.get_by_role("button", name="End the access").first.click()
+    seen.at("nothing on the page", page)
+    page.goto(Assistant(server.url).authorize_url())
+    seen.at("consent without a connection", page)
+
+
+def see_errors(seen: Looks, page: Page, server: Server) -> None:
+    """Every refusal that a person can meet."""
+    for name, path in {"400": "/authorize?client_id=unknown", "403": "/connect?request=x", "404": "/x", "405": "/logout"}.items():
+        page.goto(server.url + path)
+        seen.at(name, page)
+    page.goto(server.url + "/admin")
+    page.evaluate("document.querySelector('[name=csrf_token]').value = 'wrong'")
+    page.get_by_role("button", name="Sign out").click()
+    seen.at("403, form", page)
+    page.goto(server.url + "/connections/new?connector=personal_context")
+    page.evaluate("document.querySelector('[name=home_name]').value = 'x'.repeat(300000)")
+    page.get_by_role("button", name="Save").click()
+    seen.at("413", page)
+    page.goto(server.url.replace("localhost", "gate.example"))
+    seen.at("421", page)
+
+
+def see_sign_in(seen: Looks, page: Page, server: Server) -> None:
+    """The sign-in page, until it has had enough."""
+    page.goto(Assistant(server.url).authorize_url())
+    seen.at("sign-in", page)
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    seen.at("sign-in after a mistake", page)
+    change_database(server, "UPDATE rate_limits SET full_at = full_at + 3600")  # as if somebody had tried for an hour
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    seen.at("429", page)
+
+
+def see_a_broken_database(seen: Looks, page: Page, server: Server) -> None:
+    """A table is away, as in a damaged file."""
+    change_database(server, "ALTER TABLE users RENAME TO lost")
+    page.goto(server.url)
+    seen.at("503", page)
+
+
+def change_database(server: Server, statement: str) -> None:
+    """Change the server's own file behind its back."""
+    with closing(sqlite3.connect(server.folder / "data" / "postern.db", isolation_level=None)) as db:
+        db.execute(statement)
+
+
+# --- the findings ---
+
+
+def test_every_page_was_seen(looks: Looks):
+    assert looks.headings == TOUR
+
+
+def test_no_page_keeps_anybody_out(looks: Looks):
+    assert looks.violations == []
+
+
+def test_axe_finds_what_is_wrong(browser: Browser, axe: str):
+    """The control."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_content("<html lang=en><title>x</title><main><h1>x</h1><input><p style='color:#bbb'>faint</p></main></html>")
+        found = find_violations(page, axe)
+    assert {line.split(":")[0] for line in found} == {"label", "color-contrast"}
+
+
+def test_no_page_has_to_be_scrolled_sideways_on_a_phone(looks: Looks):
+    assert looks.too_wide == []
+
+
+def test_the_console_has_nothing_to_say(looks: Looks):
+    assert looks.complaints == []
