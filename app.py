@@ -20,14 +20,18 @@ import people
 import web
 import wellknown
 from callers import Callers
+from client_assertions import ClientAssertions
+from client_documents import ClientDocuments
 from config import Settings, load_settings
 from connectors.catalog import CONNECTORS
 from db import check_current, open_database
+from errors import ConfigError
 from fetch import Fetcher
 from jobs import Jobs, Task, for_each
 from limits import Limits
 from mcp_bridge import Bridge
 from startup import HERE, MIGRATIONS
+from store.assertions import purge_assertions
 from store.authorizations import purge_requests
 from store.cache import purge_cache
 from store.connections import list_connections_of
@@ -72,17 +76,37 @@ def create_app(
     clock: Callable[[], float] = time.time,
     fetch: Fetcher | None = None,
 ) -> Gate:
-    """The application of one worker. Raises ConfigError unless `startup.prepare` has been done."""
+    """The application of one worker. Raises ConfigError unless `startup.prepare` has been done.
+
+    `fetch` stands in for the guarded way out, in tests of a loopback server only.
+    """
     settings = settings or load_settings(os.environ)
+    if fetch is not None and not settings.is_loopback:
+        raise ConfigError("a public server fetches through its own guard only")
     logging.getLogger("postern").setLevel(settings.log_level.upper())
     db = open_database(settings.database_url)
     check_current(db, MIGRATIONS)
     vault = open_vault(db, settings.master_key)
     fetch = fetch or Fetcher(settings.allow_private_upstreams, own_host=urlsplit(settings.public_url).hostname)
     toolbox = Toolbox(db, vault, fetch, connectors, clock)
-    state = web.State(settings, db, vault, connectors, toolbox, Limits(db, clock), clock)
+    state = web.State(
+        settings=settings,
+        db=db,
+        vault=vault,
+        connectors=connectors,
+        toolbox=toolbox,
+        limits=Limits(db, clock),
+        documents=ClientDocuments(db, fetch, settings, clock),
+        assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
+        clock=clock,
+    )
     bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, db, clock)
     return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock))
+
+
+def audiences(settings: Settings) -> frozenset[str]:
+    """For whom a client assertion may be meant: us as the issuer, or our token endpoint (RFC 7523 §3)."""
+    return frozenset({settings.public_url, settings.public_url + "/token"})
 
 
 def create_pages(state: web.State) -> Flask:
@@ -102,6 +126,7 @@ def list_tasks(state: web.State) -> list[Task]:
     tasks = [
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
+        Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlencode, urlsplit
 
+from client_assertions import ASSERTION_TYPE, read_subject
 from config import Settings, is_loopback_host
 from crypto import hash_token, same
 from errors import InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest
@@ -22,7 +23,9 @@ TEXT_MAX = 200
 CUSTOM_SCHEME_REDIRECTS = frozenset({"cursor://anysphere.cursor-mcp/oauth/callback"})
 RESPONSE_PARAMETERS = re.compile(r"(^|&)(code|state|iss|error|error_description|error_uri)(=|&|$)")
 LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?(/.*|\?.*|)")
-AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # of a JWK (RFC 7518 §6)
 GRANT_TYPES = ("authorization_code", "refresh_token")
 FORBIDDEN_GRANT_TYPES = frozenset({"implicit", "password", "client_credentials"})
 
@@ -145,6 +148,7 @@ def check_registration(body: Any, settings: Settings) -> dict[str, Any]:
         value = check(name, body.get(name))
         if value is not None:
             accepted[name] = value
+    check_keys_named(accepted)
     return accepted
 
 
@@ -194,6 +198,25 @@ def check_link(name: str, value: Any) -> str | None:
     return value
 
 
+def check_keys(name: str, value: Any) -> dict[str, Any] | None:
+    """A set of public keys (RFC 7517 §5)."""
+    keys = value.get("keys") if isinstance(value, dict) else None
+    if value is None:
+        return None
+    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        raise InvalidClientMetadata(f"{name} must be a set of keys.")
+    if any(PRIVATE_MEMBERS & key.keys() for key in keys):
+        raise InvalidClientMetadata(f"{name} holds a private key. Whoever published it must replace it.")
+    return {"keys": keys}
+
+
+def check_keys_named(metadata: Mapping[str, Any]) -> None:
+    """Raise InvalidClientMetadata if a client that signs names no key to verify its signatures with, or names two sets."""
+    named = {"jwks", "jwks_uri"} & metadata.keys()
+    if len(named) > 1 or (metadata["token_endpoint_auth_method"] == "private_key_jwt" and not named):  # noqa: S105
+        raise InvalidClientMetadata("A client that signs must name its keys, in one of jwks and jwks_uri.")
+
+
 def is_list_of_strings(value: Any) -> bool:
     """Whether this is a list with strings only."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
@@ -212,6 +235,8 @@ METADATA_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "policy_uri": check_link,
     "software_id": check_text,
     "software_version": check_text,
+    "jwks": check_keys,
+    "jwks_uri": check_link,
 }
 
 
@@ -220,29 +245,46 @@ METADATA_CHECKS: dict[str, Callable[[str, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client presented at the token endpoint; `basic` tells that it was in the Authorization header."""
+    """What a client presented, and by which method; `proof` is its secret or its assertion."""
 
     client_id: str
-    secret: str | None
-    basic: bool
+    method: str
+    proof: str | None = None
+
+    @property
+    def in_header(self) -> bool:
+        """Whether a refusal has to ask for the Authorization header again (RFC 6749 §5.2)."""
+        return self.method == "client_secret_basic"
 
 
 def read_credentials(authorization: str | None, form: Mapping[str, str]) -> Credentials:
     """The client's credentials, from one place only.
 
-    Raises InvalidRequest if there are two, InvalidClient if there are none or the header cannot be read.
+    Raises InvalidRequest if there are two, InvalidClient if there are none or they cannot be read.
     """
-    client_id, secret = form.get("client_id"), form.get("client_secret")
-    if authorization is None:
-        if not client_id:
-            raise InvalidClient("The client is not named.")
-        return Credentials(client_id, secret, basic=False)
-    if secret is not None:
+    presented = [name for name in ("client_secret", "client_assertion") if name in form]
+    if len(presented) + (authorization is not None) > 1:
         raise InvalidRequest("The client authenticates in two ways at once.")  # OAuth 2.1 §2.4
-    basic = read_basic(authorization)
-    if client_id and client_id != basic.client_id:
-        raise InvalidRequest("The header and the body name two clients.")
-    return basic
+    if authorization is not None:
+        basic = read_basic(authorization)
+        if form.get("client_id", basic.client_id) != basic.client_id:
+            raise InvalidRequest("The header and the body name two clients.")
+        return basic
+    if "client_assertion" in form:
+        return read_assertion(form)
+    if "client_id" not in form:
+        raise InvalidClient("The client is not named.")
+    if "client_secret" in form:
+        return Credentials(form["client_id"], "client_secret_post", form["client_secret"])
+    return Credentials(form["client_id"], "none")
+
+
+def read_assertion(form: Mapping[str, str]) -> Credentials:
+    """The assertion of a form (RFC 7523 §2.2)."""
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise InvalidClient("client_assertion_type must be that of a JWT.")
+    client_id = form.get("client_id") or read_subject(form["client_assertion"])
+    return Credentials(client_id, "private_key_jwt", form["client_assertion"])
 
 
 def read_basic(authorization: str) -> Credentials:
@@ -256,14 +298,24 @@ def read_basic(authorization: str) -> Credentials:
             raise ValueError
     except (ValueError, binascii.Error):
         raise InvalidClient("The Authorization header is not Basic authentication.", challenge=True) from None
-    return Credentials(unquote_plus(client_id), unquote_plus(secret), basic=True)
+    return Credentials(unquote_plus(client_id), "client_secret_basic", unquote_plus(secret))
 
 
-def authenticate_client(client: Client | None, credentials: Credentials) -> Client:
-    """The client, if it is who it says. A public one may not send a secret, any other must. Raises InvalidClient."""
-    presented = None if credentials.secret is None else hash_token(credentials.secret)
-    if client is None or (client.secret_hash is None) != (presented is None):
-        raise InvalidClient("The client is unknown or its authentication failed.", challenge=credentials.basic)
-    if presented is not None and not same(client.secret_hash or "", presented):
-        raise InvalidClient("The client is unknown or its authentication failed.", challenge=credentials.basic)
+def authenticate_client(client: Client | None, credentials: Credentials, verify: Callable[[Client, str], None]) -> Client:
+    """The client, if it is who it says, by a method that it registered; the two ways to send a secret are as good as each other.
+
+    `verify(client, assertion)` judges a signature. Raises InvalidClient.
+    """
+    failed = InvalidClient("The client is unknown or its authentication failed.", challenge=credentials.in_header)
+    if client is None or not allows_method(client, credentials.method):
+        raise failed
+    if credentials.method == "private_key_jwt":
+        verify(client, credentials.proof or "")
+    elif credentials.method != "none" and not same(client.secret_hash or "", hash_token(credentials.proof or "")):
+        raise failed
     return client
+
+
+def allows_method(client: Client, method: str) -> bool:
+    """Whether a client may authenticate like this."""
+    return method in client.auth_methods or (method in SECRET_METHODS and bool(SECRET_METHODS & client.auth_methods))

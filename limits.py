@@ -26,6 +26,11 @@ class Limits:
         """150 registrations for an address, and 150 more in each hour."""
         self._take("registration", address, capacity=150, per_seconds=3600)
 
+    def client_document(self, address: str) -> None:
+        """20 descriptions of clients to fetch for an address, and 20 more in each minute; 200 a minute for all together."""
+        self._take("client document", address, capacity=20, per_seconds=60)
+        self._take("client document", "everybody", capacity=200, per_seconds=60)
+
     def setup(self, address: str) -> None:
         """10 tries of a set-up code for an address, and 10 more in each minute."""
         self._take("setup", address, capacity=10, per_seconds=60)

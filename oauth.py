@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from client_trust import authenticate_client, check_registration, read_credentials
+from client_trust import SECRET_METHODS, authenticate_client, check_registration, read_credentials
 from crypto import hash_token, new_id, new_token
 from errors import InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
 from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
@@ -39,8 +39,7 @@ def register() -> Response:
     body = request.get_json(silent=True)
     metadata = check_registration(body, state().settings)
     state().limits.registration(client_address())
-    public = metadata["token_endpoint_auth_method"] == "none"  # noqa: S105
-    secret = None if public else new_token("mcp_cs_")
+    secret = new_token("mcp_cs_") if metadata["token_endpoint_auth_method"] in SECRET_METHODS else None
     client = Client(
         id="client_" + new_id(),  # random: never one that the caller chose, never a URL
         kind="dcr",
@@ -76,7 +75,13 @@ def authorize() -> Response:
         raise MethodNotAllowed(["GET", "POST"])
     if request.method == "POST":  # the same as GET; the browser sends its cookie only with the GET that follows
         return see_other("/authorize?" + urlencode(list(request.form.items(multi=True))))
-    visit = Visit(state().db, state().settings, request.args.to_dict(flat=False))
+    visit = Visit(
+        db=state().db,
+        settings=state().settings,
+        documents=state().documents,
+        before_fetch=lambda: state().limits.client_document(client_address()),
+        params=request.args.to_dict(flat=False),
+    )
     try:
         for check in AUTHORIZE_CHECKS:
             check(visit)
@@ -113,7 +118,7 @@ def token() -> Response:
     """Trade a code or a refresh token for fresh tokens (OAuth 2.1 §4.1.3, §4.3). What is refused is not spent."""
     form = read_token_form()
     credentials = read_credentials(request.headers.get("Authorization"), form)
-    client = authenticate_client(find_client(state().db, credentials.client_id), credentials)
+    client = authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
     grant_type = form.get("grant_type")
     if grant_type is None:
         raise InvalidRequest("grant_type is missing.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from client_documents import ClientDocuments, is_document_url
 from client_trust import matches_redirect
 from config import Settings
 from crypto import s256, same
@@ -38,6 +39,8 @@ class Visit:
 
     db: Database
     settings: Settings
+    documents: ClientDocuments
+    before_fetch: Callable[[], None]
     params: Mapping[str, list[str]]
     client: Client | None = None
     redirect_uri: str = ""
@@ -58,9 +61,12 @@ def check_identity_once(visit: Visit) -> None:
 
 
 def check_client(visit: Visit) -> None:
-    """The client must be one of ours."""
-    client_id = visit.get("client_id")
-    visit.client = find_client(visit.db, client_id) if client_id else None
+    """The client must be one of ours, or describe itself under the URL that is its id."""
+    client_id = visit.get("client_id") or ""
+    if is_document_url(client_id):
+        visit.client = visit.documents.find(client_id, visit.before_fetch)
+    else:
+        visit.client = find_client(visit.db, client_id)
     if visit.client is None:
         raise UnsafeRedirect("This server does not know the app that sent you (client_id). Add this server to the app anew.")
 

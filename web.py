@@ -15,6 +15,8 @@ from flask import Flask, Response, current_app, g, jsonify, make_response, redir
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
+from client_assertions import ClientAssertions
+from client_documents import ClientDocuments
 from client_trust import add_parameters
 from config import Settings
 from crypto import Vault, hash_token, new_id, new_token, same
@@ -48,6 +50,8 @@ class State:
     connectors: Mapping[str, Connector]
     toolbox: Toolbox
     limits: Limits
+    documents: ClientDocuments
+    assertions: ClientAssertions
     clock: Callable[[], float] = time.time
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify
 
+from client_assertions import ALGORITHMS
 from client_trust import AUTH_METHODS, GRANT_TYPES
 from oauth_checks import SCOPES, SLUG
 from store.profiles import find_profile_by_slug
@@ -28,7 +29,9 @@ def authorization_server_metadata() -> Response:
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANT_TYPES),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
+        "client_id_metadata_document_supported": True,  # CIMD, "Authorization Server Metadata"
         "authorization_response_iss_parameter_supported": True,  # RFC 9207 §3
     }
     if state().settings.registration == "open":

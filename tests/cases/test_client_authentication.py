@@ -78,7 +78,7 @@ def test_an_encoded_secret_is_decoded(server: Server, confidential: Assistant, e
 
 @pytest.mark.parametrize("secret", [case("T-46", secret, secret) for secret in ("a+b", "a%b", "a:b:c", "a b", "ü", "%2B", "")])
 def test_an_encoded_header_is_read_back(secret: str):
-    assert read_basic(basic(quote("id:1", safe=""), quote(secret, safe=""))) == Credentials("id:1", secret, basic=True)
+    assert read_basic(basic(quote("id:1", safe=""), quote(secret, safe=""))) == Credentials("id:1", "client_secret_basic", secret)
 
 
 def test_t47_a_secret_does_not_expire_and_says_so(house: House):
@@ -92,9 +92,9 @@ def test_t47_a_secret_does_not_expire_and_says_so(house: House):
 def test_t48_secrets_are_compared_by_their_hashes_and_in_constant_time(monkeypatch: pytest.MonkeyPatch):
     seen = []
     monkeypatch.setattr(client_trust, "same", lambda left, right: seen.append((left, right)) or False)
-    client = SimpleNamespace(secret_hash=hash_token("right"))
+    client = SimpleNamespace(secret_hash=hash_token("right"), auth_methods={"client_secret_post"})
     with pytest.raises(InvalidClient):
-        authenticate_client(client, Credentials("id", "wrong", basic=True))
+        authenticate_client(client, Credentials("id", "client_secret_basic", "wrong"), verify=pytest.fail)
     assert seen == [(hash_token("right"), hash_token("wrong"))]
 
 

@@ -67,8 +67,10 @@ def test_m05_iss_is_announced(metadata: dict):
     assert metadata["authorization_response_iss_parameter_supported"] is True
 
 
-def test_m06_client_id_metadata_documents_are_not_announced_while_they_are_not_taken(metadata: dict):
-    assert not metadata.get("client_id_metadata_document_supported")
+def test_m06_client_id_metadata_documents_are_announced(metadata: dict):
+    assert metadata["client_id_metadata_document_supported"] is True
+    assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
+    assert metadata["token_endpoint_auth_signing_alg_values_supported"] == ["RS256", "ES256"]
 
 
 def test_m07_public_clients_are_welcome(metadata: dict):

@@ -1,0 +1,149 @@
+"""`private_key_jwt`: a client signs in with a signature of its own (RFC 7523, OpenID Connect Core §9). Knows no HTTP server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jwt
+
+from crypto import Vault
+from db import Database
+from errors import FetchError, InvalidClient
+from fetch import ANONYMOUS, Fetcher
+from store.assertions import claim_assertion
+from store.cache import ScopedCache
+from store.clients import Client
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = ("RS256", "ES256")  # never none, and never HS256, for which a public key would pass as a secret
+LEEWAY_SECONDS = 60
+LONGEST_SECONDS = 3600
+ASSERTION_MAX = 8192
+KEYS = replace(ANONYMOUS, max_bytes=64 * 1024)
+KEYS_FRESH_SECONDS, KEYS_KEEP_SECONDS = 3600, 7 * 86400
+KEYS_ANEW_SECONDS = 30  # an unknown `kid` may ask for the keys again, but no more often than this
+
+
+class ClientAssertions:
+    """Verifies assertions against a client's published keys. Each assertion is good once."""
+
+    def __init__(
+        self, db: Database, vault: Vault, fetch: Fetcher, audiences: frozenset[str], clock: Callable[[], float] = time.time
+    ):
+        self._db, self._fetch, self._audiences, self._clock = db, fetch, audiences, clock
+        self._cache = ScopedCache(db, vault, "client keys", clock)
+
+    def verify(self, client: Client, assertion: str) -> None:
+        """Raise InvalidClient unless this assertion is the client's own, for us, in time, and was never presented before."""
+        try:
+            claims = jwt.decode(
+                assertion,
+                self._find_key(client, read_header(assertion)),
+                algorithms=list(ALGORITHMS),
+                options={"require": ["iss", "sub", "aud", "exp", "jti"], **dict.fromkeys(OWN_CHECKS, False)},
+            )
+        except (jwt.PyJWTError, FetchError, ValueError, TypeError) as error:
+            raise InvalidClient(f"The client assertion cannot be verified ({type(error).__name__}).") from None
+        for is_wrong, reason in CLAIM_CHECKS:
+            if is_wrong(claims, client.id, self._audiences, self._clock()):
+                raise InvalidClient(f"The client assertion {reason}.")
+        if not claim_assertion(self._db, client.id, claims["jti"], expires_at=int(claims["exp"]) + LEEWAY_SECONDS):
+            raise InvalidClient("The client assertion was already used.")
+
+    def _find_key(self, client: Client, header: Mapping[str, Any]) -> Any:
+        """The key that the header names; the published set is fetched once more if it is not in our copy."""
+        if "jwks" in client.metadata:
+            return pick_key(client.metadata["jwks"], header)
+        uri = client.metadata.get("jwks_uri")
+        if uri is None:
+            raise ValueError
+        copy = self._cache.get(uri)
+        if copy is not None and copy.fresh:
+            try:
+                return pick_key(copy.value, header)
+            except ValueError:
+                if self._clock() < copy.fetched_at + KEYS_ANEW_SECONDS:
+                    raise
+        try:
+            keys = self._fetch.request("GET", uri, trust=KEYS, headers={"Accept": "application/json"}).json()
+        except FetchError:
+            if copy is None:
+                raise
+            return pick_key(copy.value, header)  # the last good copy
+        key = pick_key(keys, header)
+        self._cache.put(uri, keys, fresh_seconds=KEYS_FRESH_SECONDS, keep_seconds=KEYS_KEEP_SECONDS)
+        return key
+
+
+def read_header(assertion: str) -> Mapping[str, Any]:
+    """The header of a JWT, which nobody has verified yet. Raises InvalidClient if it is no JWT of an algorithm of ours."""
+    try:
+        header = jwt.get_unverified_header(assertion) if len(assertion) <= ASSERTION_MAX else {}
+    except (jwt.PyJWTError, ValueError):
+        header = {}
+    if header.get("alg") not in ALGORITHMS:
+        raise InvalidClient(f"The client assertion must be a JWT signed with {' or '.join(ALGORITHMS)}.")
+    return header
+
+
+def read_subject(assertion: str) -> str:
+    """Whom an assertion says it is of, before it is verified: `client_id` need not stand beside it (RFC 7521 §4.2)."""
+    read_header(assertion)
+    try:
+        subject = jwt.decode(assertion, options={"verify_signature": False}).get("sub")
+    except (jwt.PyJWTError, ValueError):
+        subject = None
+    if not isinstance(subject, str):
+        raise InvalidClient("The client assertion names no client.")
+    return subject
+
+
+def pick_key(keys: Any, header: Mapping[str, Any]) -> Any:
+    """The public key of a set (RFC 7517 §5) that the header names, or the only one that fits. Raises ValueError."""
+    listed = keys.get("keys") if isinstance(keys, dict) else None
+    kind = {"RS256": "RSA", "ES256": "EC"}[header["alg"]]
+    fitting = [
+        key
+        for key in listed or ()
+        if isinstance(key, dict)
+        and key.get("kty") == kind
+        and key.get("use", "sig") == "sig"
+        and ("kid" not in header or key.get("kid") == header["kid"])
+    ]
+    if len(fitting) != 1:
+        raise ValueError
+    return jwt.PyJWK(fitting[0], algorithm=header["alg"]).key
+
+
+def is_number(value: Any) -> bool:
+    """Whether a claim is a point in time (RFC 7519 §2)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def audiences_of(claims: Mapping[str, Any]) -> set[str]:
+    """For whom an assertion is meant."""
+    audience = claims["aud"]
+    return {item for item in (audience if isinstance(audience, list) else [audience]) if isinstance(item, str)}
+
+
+OWN_CHECKS = ("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub", "verify_jti")  # see below
+Check = Callable[[Mapping[str, Any], str, frozenset[str], float], bool]
+# RFC 7523 §3, against the server's own clock
+CLAIM_CHECKS: tuple[tuple[Check, str], ...] = (
+    (lambda claims, client_id, ours, now: claims["iss"] != client_id or claims["sub"] != client_id, "is of another client"),
+    (lambda claims, client_id, ours, now: not audiences_of(claims) & ours, "is meant for another server"),
+    (lambda claims, client_id, ours, now: not is_number(claims["exp"]), "has no readable expiry"),
+    (lambda claims, client_id, ours, now: claims["exp"] + LEEWAY_SECONDS <= now, "has expired"),
+    (lambda claims, client_id, ours, now: claims["exp"] > now + LONGEST_SECONDS + LEEWAY_SECONDS, "is good for too long"),
+    (lambda claims, client_id, ours, now: not is_past(claims.get("nbf"), now), "is not good yet"),
+    (lambda claims, client_id, ours, now: not is_past(claims.get("iat"), now), "was made in the future"),
+    (lambda claims, client_id, ours, now: not isinstance(claims["jti"], str) or not 1 <= len(claims["jti"]) <= 512, "has no jti"),
+)
+
+
+def is_past(moment: Any, now: float) -> bool:
+    """Whether an optional point in time is left out or over."""
+    return moment is None or (is_number(moment) and moment <= now + LEEWAY_SECONDS)
