@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from email.message import Message
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,10 @@ from app import create_app
 from config import Settings
 from connectors.catalog import CONNECTORS
 from db import Database
+from limits import Limits
 from startup import prepare
 from tools import Connector
+from web import State
 
 
 class Clock:
@@ -35,15 +38,17 @@ class Clock:
 
 
 class House:
-    """The application of one worker, with `clock` and `db` in the test's hands. The owner's password is in the settings."""
+    """The application of one worker, with `clock` and `db` in the test's hands. Who has to wait moves the clock instead."""
 
     def __init__(self, settings: Settings, clock: Clock, connectors: Mapping[str, Connector] | None = None):
-        prepare(settings)
+        self.greeting = prepare(settings)
         self.settings, self.clock = settings, clock
         self.url = settings.public_url
         self.gate = create_app(settings, CONNECTORS | (connectors or {}), clock)
-        self.state = self.gate.pages.extensions["postern"]
-        self.db: Database = self.state.db
+        state: State = self.gate.pages.extensions["postern"]
+        self.db: Database = state.db
+        patient = replace(state, limits=Limits(self.db, clock, sleep=clock.forward))
+        self.gate.pages.extensions["postern"] = patient
 
     def session(self) -> requests.Session:
         """A browser, or a client, that is in this house."""
@@ -71,7 +76,7 @@ class InProcess(BaseAdapter):
         builder = EnvironBuilder(
             path=request.path_url, base_url=self._base_url, method=request.method, data=body, headers=dict(request.headers)
         )
-        builder.environ_base = {"REMOTE_ADDR": "127.0.0.1"}
+        builder.environ_base = {"REMOTE_ADDR": "127.0.0.1"}  # the peer, as a reverse proxy beside us would be
         chunks, status, headers = run_wsgi_app(self._application, builder.get_environ(), buffered=True)
         answer = requests.Response()
         answer.request, answer.url = request, request.url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -88,13 +88,26 @@ def confidential(server: Server, alice: Person) -> Assistant:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """A Postern in this process, whose clock the test sets. Passwords are hashed fast."""
+def build_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., House]]:
+    """Makes a Postern in this process, with settings by name; its clock the test sets. Passwords are hashed fast."""
     monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
-    environ = {"MASTER_KEY": HOUSE_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
-    made = House(load_settings(environ, None), Clock(NOW), {"trouble": trouble_connector.CONNECTOR})
-    yield made
-    made.close()
+    houses: list[House] = []
+
+    def build(**environ: str) -> House:
+        own = {"MASTER_KEY": HOUSE_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house{len(houses)}.db"}
+        settings = load_settings(own | environ, None)
+        houses.append(House(settings, Clock(NOW), {"trouble": trouble_connector.CONNECTOR}))
+        return houses[-1]
+
+    yield build
+    for house in houses:
+        house.close()
+
+
+@pytest.fixture
+def house(build_house: Callable[..., House]) -> House:
+    """One that has an owner."""
+    return build_house(OWNER_PASSWORD=PASSWORD)
 
 
 @pytest.fixture

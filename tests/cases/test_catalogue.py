@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cases.catalogue import PUT_OFF, ROWS, case, forgotten, rows_of
+from cases.catalogue import ELSEWHERE, PUT_OFF, ROWS, case, forgotten, rows_of
 
 MODULES = sorted(path.stem for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__))
 TESTED = {row for name in MODULES for row in rows_of(importlib.import_module(f"cases.{name}"))}
@@ -16,6 +16,11 @@ TESTED = {row for name in MODULES for row in rows_of(importlib.import_module(f"c
 
 def test_every_row_is_tested_or_put_off():
     assert forgotten(TESTED, set(PUT_OFF)) == set()
+
+
+@pytest.mark.parametrize(("file", "test"), ELSEWHERE.values(), ids=list(ELSEWHERE))
+def test_what_is_tested_elsewhere_is_there(file: str, test: str):
+    assert f"\ndef {test}(" in (Path(__file__).parent.parent / f"{file}.py").read_text()
 
 
 def test_at_most_ten_rows_are_put_off():

@@ -14,8 +14,7 @@ from actors import Assistant, Person
 from server import Server
 
 from cases.evidence import read
-from cases.test_token import ended
-from cases.token_endpoint import FORM, code_in
+from cases.token_endpoint import FORM, code_in, ended
 
 pytestmark = pytest.mark.server
 

@@ -11,8 +11,7 @@ from server import Server
 
 from cases.catalogue import case
 from cases.evidence import read, unchanged
-from cases.test_token import end_session, ended
-from cases.token_endpoint import assert_refused
+from cases.token_endpoint import assert_refused, end_session, ended
 
 pytestmark = pytest.mark.server
 

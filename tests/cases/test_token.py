@@ -17,8 +17,8 @@ from house import House
 from server import Server
 
 from cases.catalogue import case
-from cases.evidence import changes, read, snapshot, unchanged
-from cases.token_endpoint import FORM, assert_refused, basic, code_in, post
+from cases.evidence import changes, snapshot, unchanged
+from cases.token_endpoint import FORM, assert_refused, basic, code_in, end_session, ended, post
 from crypto import new_token
 from errors import InvalidGrant
 from oauth_checks import TokenRequest, check_code_verifier
@@ -224,14 +224,6 @@ def test_a_code_lives_for_a_minute(house: House, owner: Person, seconds: int, st
         assert changes(before, snapshot(house.db.path)) == {}
 
 
-def end_session(person: Person, url: str) -> None:
-    """Press the last `end` button of the admin page."""
-    page = person.get("/admin")
-    action = re.findall(r'action="(/admin/sessions/[^"]+/end)"', page.text)[0]
-    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
-    assert person.session.post(url + action, data={"csrf_token": token}, timeout=10).status_code == 200
-
-
 def test_t14_a_code_dies_with_its_session(house: House, owner: Person):
     assistant = Assistant(house.url, session=house.session())
     callback = owner.decide(assistant.authorize_url())
@@ -249,12 +241,6 @@ def test_t14_a_code_dies_with_its_client(house: House, owner: Person):
     with unchanged(house.db.path):
         assert_refused(assistant.exchange(callback), 401, "invalid_client")
         assert_refused(assistant.exchange(callback, client_id=other.client_id), 400, "invalid_grant")
-
-
-def ended(path: Path, client_id: str) -> list[str | None]:
-    """Why each session of a client ended; None for one that has not."""
-    sql = "SELECT end_reason FROM sessions s JOIN grants g ON g.id = s.grant_id WHERE g.client_id = :id ORDER BY s.created_at"
-    return [row["end_reason"] for row in read(path, sql, id=client_id)]
 
 
 def test_t21_a_valid_replay_ends_what_came_of_the_code(server: Server, database: Path, alice: Person):

@@ -1,12 +1,17 @@
-"""Requests to /token just as a test wants them, and what a refusal looks like. Holds no test."""
+"""Requests to /token just as a test wants them, what a refusal looks like, and how sessions end. Holds no test."""
 
 from __future__ import annotations
 
 import base64
+import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import requests
+from actors import Person
 from server import Server
+
+from cases.evidence import read
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -31,3 +36,17 @@ def assert_refused(answer: requests.Response, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["error"]) == (status, code)
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def end_session(person: Person, url: str) -> None:
+    """Press the last `end` button of the admin page."""
+    page = person.get("/admin")
+    action = re.findall(r'action="(/admin/sessions/[^"]+/end)"', page.text)[0]
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
+    assert person.session.post(url + action, data={"csrf_token": token}, timeout=10).status_code == 200
+
+
+def ended(path: Path, client_id: str) -> list[str | None]:
+    """Why each session of a client ended; None for one that has not."""
+    sql = "SELECT end_reason FROM sessions s JOIN grants g ON g.id = s.grant_id WHERE g.client_id = :id ORDER BY s.created_at"
+    return [row["end_reason"] for row in read(path, sql, id=client_id)]

@@ -1,0 +1,426 @@
+"""The pages of people: CSRF, cookies, headers, signing in and out, set-up (RFC 9700 §4, RFC 6265bis)."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from actors import PASSWORD, Assistant, FormReader, Person
+from house import House
+from server import MASTER_KEY, Server
+
+import people
+import store.users
+from cases.catalogue import case
+from cases.evidence import changes, read, snapshot, unchanged
+from config import load_settings
+from errors import ConfigError, StorageError
+from web import CROSS_SITE_ENDPOINTS
+
+pytestmark = pytest.mark.server
+
+CHANGING = {  # every address that takes a form of ours
+    "/login": {"username": "owner", "password": PASSWORD},
+    "/logout": {},
+    "/setup": {"code": "x", "username": "eve", "password": PASSWORD, "password_again": PASSWORD},
+    "/connect": {"request": "x", "decision": "approve", "profile": "home", "feature_set": "all"},
+    "/connections/new": {"connector": "trouble", "connection_name": "forged", "action": "save"},
+    "/connections/<connection_id>": {"action": "delete"},
+    "/admin/sessions/<session_id>/end": {},
+}
+FAR_AWAY = {
+    "an Origin": {"Origin": "https://evil.example"},
+    "an Origin that begins alike": {"Origin": "http://localhost.evil.example"},
+    "another scheme's": {"Origin": "file://"},
+    "cross-site": {"Sec-Fetch-Site": "cross-site"},
+    "same-site": {"Sec-Fetch-Site": "same-site"},
+    "null, cross-site": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+}
+
+
+def token_of(person: Person) -> str:
+    """The CSRF token of a person's forms."""
+    return re.findall(r'name="csrf_token" value="([^"]+)"', person.get("/admin").text)[0]
+
+
+def copy_of(person: Person) -> requests.Session:
+    """Another browser, with the same cookies."""
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.update(person.session.cookies)
+    for prefix, adapter in person.session.adapters.items():
+        session.mount(prefix, adapter)
+    return session
+
+
+@pytest.fixture(scope="module")
+def addresses(database: Path, alice: Person, friend: Assistant) -> dict[str, str]:
+    """Something real of Alice's for each part of an address that varies."""
+    sql = "SELECT id FROM sessions s WHERE ended_at IS NULL"
+    session_id = read(database, sql)[0]["id"]
+    connection_id = read(database, "SELECT id FROM connections WHERE name = 'trouble'")[0]["id"]
+    return {path: path.replace("<session_id>", session_id).replace("<connection_id>", connection_id) for path in CHANGING}
+
+
+# --- CSRF ---
+
+
+def test_w01_no_address_that_takes_a_form_is_forgotten(house: House):
+    rules = house.gate.pages.url_map.iter_rules()
+    taking = {rule.rule for rule in rules if "POST" in rule.methods and rule.endpoint not in CROSS_SITE_ENDPOINTS}
+    assert taking == set(CHANGING)
+
+
+@pytest.mark.parametrize("path", [case("W-01", path, path) for path in CHANGING])
+@pytest.mark.parametrize("token", ["none", "empty", "wrong", "another browser's", "beyond ASCII"])
+def test_a_form_without_the_browsers_own_token_changes_nothing(
+    server: Server, database: Path, alice: Person, bob: Person, addresses: dict[str, str], path: str, token: str
+):
+    tokens = {"none": None, "empty": "", "wrong": "x" * 43, "another browser's": token_of(bob), "beyond ASCII": "ü"}
+    data = CHANGING[path] | ({} if tokens[token] is None else {"csrf_token": tokens[token]})
+    with unchanged(database):
+        answer = alice.session.post(server.url + addresses[path], data=data, allow_redirects=False, timeout=10)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", [case("W-02", path, path) for path in CHANGING])
+@pytest.mark.parametrize("origin", FAR_AWAY)
+def test_a_form_from_another_site_changes_nothing(
+    server: Server, database: Path, alice: Person, addresses: dict[str, str], path: str, origin: str
+):
+    data = CHANGING[path] | {"csrf_token": token_of(alice)}
+    with unchanged(database):
+        answer = alice.session.post(
+            server.url + addresses[path], data=data, headers=FAR_AWAY[origin], allow_redirects=False, timeout=10
+        )
+    assert answer.status_code == 403
+
+
+def test_w02_the_same_form_from_our_own_page_is_taken(house: House, owner: Person):
+    data = CHANGING["/connections/new"] | {"csrf_token": token_of(owner)}
+    for headers in ({"Origin": house.url, "Sec-Fetch-Site": "same-origin"}, {"Origin": "null", "Sec-Fetch-Site": "same-origin"}):
+        data["connection_name"] += "x"
+        answer = owner.session.post(house.url + "/connections/new", data=data, headers=headers, allow_redirects=False)
+        assert answer.status_code == 303
+
+
+def test_w03_consent_cannot_be_given_by_a_link(server: Server, database: Path, alice: Person):
+    consent = alice.get(Assistant(server.url).authorize_url())
+    form = next(item for item in FormReader(consent.text).forms if ("decision", "approve") in item.buttons)
+    with unchanged(database):
+        query = form.values | {"decision": "approve"}
+        answer = alice.session.get(server.url + "/connect", params=query, allow_redirects=False, timeout=10)
+    assert answer.status_code == 200
+    assert "Let this assistant in?" in answer.text
+
+
+# --- cookies ---
+
+
+def cookies_of(answer: requests.Response) -> dict[str, set[str]]:
+    """The flags of each cookie that an answer sets, in lower case."""
+    lines = answer.raw._original_response.msg.get_all("Set-Cookie") or []
+    parts = [[part.strip() for part in line.split(";")] for line in lines]
+    return {first.partition("=")[0]: {flag.lower() for flag in flags if "=" not in flag or "max-age" not in flag.lower()}
+            for first, *flags in parts}  # fmt: skip
+
+
+def signed_in(person: Person) -> requests.Response:
+    """The answer to a right password."""
+    form = FormReader(person.get("/login").text).forms[-1]
+    data = form.values | {"username": person.name, "password": person.password}
+    return person.session.post(person.base_url + "/login", data=data, allow_redirects=False, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix", "secure"),
+    [
+        case("W-04", "https", "https://postern.example", "__Host-", True),
+        case("W-04", "https on this machine", "https://localhost:8443", "__Host-", True),
+        case("W-05", "http on this machine", "http://localhost:8000", "", False),
+        case("W-05", "http on 127.0.0.1", "http://127.0.0.1:8000", "", False),
+    ],
+)
+def test_cookies_are_for_this_server_alone(build_house: Callable[..., House], url: str, prefix: str, secure: bool):
+    house = build_house(PUBLIC_URL=url, OWNER_PASSWORD=PASSWORD)
+    answer = signed_in(Person(house.url, session=house.session()))
+    assert answer.status_code == 303
+    expected = {"httponly", "path=/", "samesite=lax"} | ({"secure"} if secure else set())
+    flags = {name: {flag for flag in found if not flag.startswith("expires")} for name, found in cookies_of(answer).items()}
+    assert flags == {prefix + "postern": expected, prefix + "postern-device": expected}
+
+
+@pytest.mark.parametrize("url", [case("W-05", url, url) for url in ("http://public.example", "http://192.168.1.5:8000")])
+def test_plain_http_is_for_this_machine_only(url: str):
+    with pytest.raises(ConfigError, match="PUBLIC_URL: must begin with https"):
+        load_settings({"MASTER_KEY": MASTER_KEY, "PUBLIC_URL": url}, dotenv=None)
+
+
+def test_w04_signing_in_changes_the_cookie(house: House):
+    person = Person(house.url, session=house.session())
+    person.get("/login")
+    before = copy_of(person)
+    assert signed_in(person).status_code == 303
+    assert person.get("/admin").status_code == 200
+    answer = before.get(house.url + "/admin", allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
+
+
+@pytest.mark.parametrize(
+    "words", [case("W-14", word, word) for word in ("another key", "tampered", "shorter", "SQL", "beyond ASCII", "empty")]
+)
+def test_a_cookie_that_is_not_ours_signs_nobody_in(build_house: Callable[..., House], house: House, owner: Person, words: str):
+    other = build_house(OWNER_PASSWORD=PASSWORD, MASTER_KEY=MASTER_KEY)
+    stranger = Person(other.url, session=other.session())
+    signed_in(stranger)
+    own = owner.session.cookies["postern"]
+    cookie = {
+        "another key": stranger.session.cookies["postern"],
+        "tampered": own[:-1] + ("A" if own[-1] != "A" else "B"),
+        "shorter": own[:-1],
+        "SQL": "' OR 1=1 --",
+        "beyond ASCII": "\xfc" * 43,
+        "empty": "",
+    }[words]
+    with unchanged(house.db.path):
+        headers = {"Cookie": f"postern={cookie}; postern-device={stranger.session.cookies['postern-device']}"}
+        answer = house.session().get(house.url + "/admin", headers=headers, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
+
+
+def test_w14_a_cookie_of_100_kb_is_refused_and_the_server_lives(server: Server, database: Path):
+    with unchanged(database):
+        answer = requests.get(server.url + "/admin", headers={"Cookie": "postern=" + "x" * 100_000}, timeout=10)
+    assert answer.status_code in (400, 431)
+    assert server.answers()
+
+
+# --- headers ---
+
+
+def break_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let the front door fail."""
+
+    def fail(_db: object) -> int:
+        raise error
+
+    monkeypatch.setattr(people, "count_users", fail)
+
+
+PAGES: dict[str, tuple[str, str, dict, int]] = {
+    "the front door": ("GET", "/", {}, 200),
+    "signing in": ("GET", "/login", {}, 303),
+    "the admin page": ("GET", "/admin", {}, 200),
+    "a new connection": ("GET", "/connections/new?connector=trouble", {}, 200),
+    "set-up, which is over": ("GET", "/setup", {}, 404),
+    "no page": ("GET", "/nope", {}, 404),
+    "a slug of nobody": ("GET", "/.well-known/oauth-protected-resource/mcp/nobody", {}, 404),
+    "a bad request": ("GET", "/authorize?client_id=x", {}, 400),
+    "a request of nobody": ("GET", "/connect?request=x", {}, 403),
+    "no token": ("POST", "/logout", {}, 403),
+    "a wrong method": ("PUT", "/login", {}, 405),
+    "too much": ("POST", "/login", {"x": "y" * 300_000}, 413),
+    "a crash": ("GET", "/#crash", {}, 500),
+    "a broken disk": ("GET", "/#storage", {}, 503),
+    "another host": ("GET", "/#host", {}, 421),
+}
+
+
+@pytest.mark.parametrize("name", [case("W-06", name, name) for name in PAGES])
+def test_every_page_keeps_out_of_frames_and_runs_nothing(
+    house: House, owner: Person, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    method, path, data, status = PAGES[name]
+    if status in (500, 503):
+        break_with(monkeypatch, RuntimeError("canary") if status == 500 else StorageError("canary"))
+    headers = {"Host": "evil.example"} if status == 421 else {}
+    answer = owner.session.request(method, house.url + path, data=data, headers=headers, allow_redirects=False)
+    assert answer.status_code == status
+    assert_safe(answer)
+
+
+def assert_safe(answer: requests.Response) -> None:
+    """The headers that every page has, and nothing in it that would run or come from elsewhere."""
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert re.findall(r"<script|\son\w+=|\sstyle=|javascript:|canary|Traceback", answer.text) == []
+    assert re.findall(r'(?:src|href|action)="(?:https?:)?//(?!localhost)', answer.text) == []
+
+
+def test_w06_the_consent_page_too(house: House, owner: Person):
+    page = owner.get(Assistant(house.url, session=house.session(), client_name='"><script>alert(1)</script>').authorize_url())
+    assert page.status_code == 200
+    assert_safe(page)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        case("W-06", "no HTTP", b"GET / HTTP/9.9\r\n\r\n"),
+        case("W-06", "a long line", b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        case("W-06", "a script as a header", b"GET / HTTP/1.1\r\nHost: localhost\r\n<script>alert(1)</script>\r\n\r\n"),
+    ],
+)
+def test_what_is_no_http_is_answered_without_repeating_it(server: Server, head: bytes):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(head)
+        answer = connection.makefile("rb").read()
+    assert re.match(rb"HTTP/1\.1 4\d\d ", answer)
+    assert b"<script" not in answer
+    assert b"xxx" not in answer
+
+
+def test_w08_after_a_form_comes_a_get(house: House):
+    person = Person(house.url, session=house.session())
+    assert signed_in(person).status_code == 303
+    consent = person.get(Assistant(house.url, session=house.session()).authorize_url())
+    assert person.submit(consent, button=("decision", "approve")).status_code == 303
+    answer = person.session.post(house.url + "/logout", data={"csrf_token": token_of(person)}, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize(
+    "target", [case("W-08", t, t) for t in ("https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "x")]
+)
+def test_signing_in_leads_to_a_page_of_ours(house: House, target: str):
+    person = Person(house.url, session=house.session())
+    form = FormReader(person.session.get(house.url + "/login", params={"next": target}).text).forms[-1]
+    data = form.values | {"username": "owner", "password": PASSWORD, "next": target}
+    answer = person.session.post(house.url + "/login", data=data, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/admin")
+
+
+# --- who is there, and who is not ---
+
+
+def test_w11_an_unknown_name_looks_like_a_wrong_password(house: House, monkeypatch: pytest.MonkeyPatch):
+    checked = []
+    verify = store.users.verify_password
+    monkeypatch.setattr(store.users, "verify_password", lambda *given: checked.append(given) or verify(*given))
+    answers = []
+    for name in ("owner", "nobody"):
+        person = Person(house.url, name, "a wrong password", house.session())
+        answer = person.sign_in()
+        answers.append((answer.status_code, re.sub(r'value="[^"]*"', "", answer.text)))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 401
+    assert len(checked) == 2  # the slow hash runs for an unknown name too
+
+
+def test_w13_signing_out_ends_the_login(house: House, owner: Person):
+    thief = copy_of(owner)
+    before = snapshot(house.db.path)
+    owner.session.post(house.url + "/logout", data={"csrf_token": token_of(owner)}, allow_redirects=False)
+    assert set(changes(before, snapshot(house.db.path))) == {"logins"}
+    answer = thief.get(house.url + "/admin", allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
+
+
+def test_w13_a_login_dies_when_nobody_comes_for_a_month(house: House, owner: Person):
+    house.clock.forward(30 * 86400)
+    assert "/login" in owner.get("/admin").url
+
+
+def test_w18_a_secret_is_never_rendered(house: House, owner: Person):
+    form = owner.get("/connections/new?connector=trouble")
+    assert re.search(r'<input[^>]*name="token"[^>]*type="password"', form.text)
+    assert 'autocomplete="off"' in form.text
+    mistake = owner.submit(form, button=("action", "save"), connection_name="x" * 100, token="canary-token")
+    assert (mistake.status_code, "canary-token" in mistake.text) == (400, False)
+    saved = owner.submit(form, button=("action", "save"), connection_name="kept", token="canary-token")
+    assert (saved.status_code, "canary-token" in saved.text + saved.url) == (200, False)
+    (row,) = house.db.query("SELECT id FROM connections WHERE name = 'kept'")
+    again = owner.get(f"/connections/{row['id']}")
+    assert (again.status_code, "canary-token" in again.text) == (200, False)
+
+
+def test_w18_a_password_is_never_rendered(house: House):
+    person = Person(house.url, password="canary password", session=house.session())
+    answer = person.sign_in()
+    assert (answer.status_code, "canary" in answer.text + answer.url) == (401, False)
+    assert re.search(r'<input[^>]*name="password"[^>]*type="password"', answer.text)
+
+
+def test_w19_nobody_decides_what_another_browser_brought(server: Server, database: Path, alice: Person, bob: Person):
+    consent = alice.get(Assistant(server.url).authorize_url())
+    second = Person(server.url)
+    second.sign_in()  # Alice herself, at another browser
+    for person in (bob, second):
+        with unchanged(database):
+            assert person.session.get(consent.url, allow_redirects=False, timeout=10).status_code == 403
+            data = {"csrf_token": token_of(person), "request": consent.url.split("request=")[1], "decision": "approve"}
+            answer = person.session.post(server.url + "/connect", data=data, allow_redirects=False, timeout=10)
+            assert (answer.status_code, "Location" in answer.headers) == (403, False)
+    assert alice.submit(consent, button=("decision", "approve")).status_code == 303
+
+
+def test_w19_who_is_not_signed_in_signs_in_first(server: Server, database: Path, alice: Person):
+    consent = alice.get(Assistant(server.url).authorize_url())
+    with unchanged(database):
+        answer = requests.get(consent.url, allow_redirects=False, timeout=10)
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/login?next=%2Fconnect")
+
+
+@pytest.mark.parametrize("path", [case("W-19", path, path) for path in ("/connections/{id}", "/admin/sessions/{session}/end")])
+def test_what_is_somebody_elses_is_not_there(
+    server: Server, database: Path, bob: Person, addresses: dict[str, str], path: str
+):
+    known = "/connections/<connection_id>" if "{id}" in path else "/admin/sessions/<session_id>/end"
+    with unchanged(database):
+        data = {"csrf_token": token_of(bob), "action": "delete"}
+        answer = bob.session.post(server.url + addresses[known], data=data, allow_redirects=False, timeout=10)
+    assert answer.status_code == 404
+
+
+# --- the first user ---
+
+
+def code_of(house: House) -> str:
+    """The one-time code that the log of a new server shows."""
+    return next(line.split(": ")[1] for line in house.greeting if line.startswith("One-time code"))
+
+
+@pytest.mark.parametrize("code", [case("W-20", code or "empty", code) for code in ("", "wrong", "' OR 1=1 --", "0" * 24)])
+def test_a_stranger_cannot_set_up(build_house: Callable[..., House], code: str):
+    house = build_house()
+    with unchanged(house.db.path):
+        answer = Person(house.url, "eve", session=house.session()).set_up(code)
+    assert answer.status_code == 403
+
+
+def test_w20_the_code_opens_set_up_once(build_house: Callable[..., House]):
+    house = build_house()
+    code = code_of(house)
+    late = Person(house.url, "eve", session=house.session())
+    page = late.get("/setup")
+    assert Person(house.url, "alice", session=house.session()).set_up(code).status_code == 200
+    with unchanged(house.db.path):
+        assert late.submit(page, code=code, username="eve", password=PASSWORD, password_again=PASSWORD).status_code == 404
+        assert late.get("/setup").status_code == 404
+
+
+def test_w20_of_ten_who_race_with_the_right_code_one_wins(build_house: Callable[..., House]):
+    house = build_house()
+    code = code_of(house)
+    racers = [Person(house.url, f"user{number}", session=house.session()) for number in range(10)]
+    pages = [racer.get("/setup") for racer in racers]
+    answers = {"code": code, "password": PASSWORD, "password_again": PASSWORD}
+    with ThreadPoolExecutor(10) as crowd:
+        race = [crowd.submit(racer.submit, page, username=racer.name, **answers) for racer, page in zip(racers, pages, strict=True)]
+        statuses = sorted(answer.result().status_code for answer in race)
+    assert statuses[0] == 200
+    assert set(statuses[1:]) <= {403, 404}
+    assert len(house.db.query("SELECT id FROM users")) == 1
