@@ -1,0 +1,98 @@
+"""A Postern in the test's process with Alice and Bob in it, and their browsers: werkzeug clients. Knows no page's text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from conftest import NOW
+from werkzeug.test import Client, TestResponse
+
+from accounts import insert_account
+from app import create_app
+from config import Settings
+from startup import prepare
+from store.connections import Draft, insert_connection
+from store.profiles import insert_member, list_profiles
+from store.tokens import list_sessions
+from store.users import User, create_login
+
+CANARY = "canary-7c1f4d"  # Alice's secret
+CALLBACK = "https://assistant.example/callback"
+VERIFIER = "v" * 50
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+
+
+class House:
+    """A Postern with Alice, who owns it and has a connection with a secret and a session, and with Bob."""
+
+    def __init__(self, settings: Settings):
+        prepare(settings)
+        self.now = NOW
+        self.gate = create_app(settings, clock=lambda: self.now)
+        self.state = self.gate.pages.extensions["postern"]
+        self.db, self.vault = self.state.db, self.state.vault
+
+    def settle(self) -> House:
+        """Let Alice and Bob move in."""
+        with self.db.write() as run:
+            self.alice = insert_account(run, self.vault, "alice", "no hash: she is signed in by a cookie", NOW)
+            self.bob = insert_account(run, self.vault, "bob", "no hash", NOW)
+            draft = Draft("personal_context", "Secretive", {}, {"google_maps_api_key": CANARY})
+            self.connection_id = insert_connection(run, self.vault, self.alice.id, draft, NOW)
+            insert_member(run, list_profiles(self.db, self.alice.id)[0].id, self.connection_id, "secretive")
+        self.approve(self.browser(self.alice))
+        self.session_id = list_sessions(self.db, self.alice.id, now=NOW)[0].id
+        return self
+
+    def browser(self, user: User | None = None) -> Client:
+        """A browser, in which the user is signed in."""
+        browser = Client(self.gate)
+        if user:
+            browser.set_cookie("postern", create_login(self.db, user.id, now=NOW))
+        return browser
+
+    def ask(self, browser: Client, name: str | None = "Assistant", callback: str = CALLBACK) -> str:
+        """Let a new client send the browser here; answers the path of its consent page."""
+        body = {"redirect_uris": [callback], "token_endpoint_auth_method": "none", "client_name": name}
+        client_id = browser.post("/register", json=body).json["client_id"]
+        query = {"response_type": "code", "client_id": client_id, "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+        return browser.get("/authorize", query_string=query).headers["Location"]
+
+    def approve(self, browser: Client) -> TestResponse:
+        """Approve a new client without touching anything."""
+        path = self.ask(browser)
+        values = {"request": path.split("=")[1], "profile": "home", "feature_set": "all", "decision": "approve"}
+        return send(browser, "/connect", **values)
+
+    def contents(self) -> dict[str, list[tuple]]:
+        """All that the database holds, but for what counts tries and visits."""
+        tables = [row["name"] for row in self.db.query("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        kept = [table for table in tables if table not in ("rate_limits", "leases")]
+        return {table: sorted(map(tuple, self.db.query(f"SELECT * FROM {table}")), key=repr) for table in kept}
+
+
+def token_of(browser: Client) -> str:
+    """The token in this browser's forms."""
+    page = browser.get("/admin", follow_redirects=True)
+    return re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
+
+
+def send(browser: Client, path: str, **values: str) -> TestResponse:
+    """Send one of our forms, as a browser does under no-referrer."""
+    headers = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    return browser.post(path, data={"csrf_token": token_of(browser)} | values, headers=headers)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[House]:
+    """An empty house, which is closed in the end."""
+    house = House(settings)
+    try:
+        yield house
+    finally:
+        house.gate.stop()
+        house.db.close()
