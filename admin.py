@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from store.connections import list_connections
 from store.profiles import list_members, list_profiles
-from store.tokens import end_session, list_sessions
+from store.sessions import end_session, list_sessions
 from web import current_user, now, page, see_other, state
 
 bp = Blueprint("admin", __name__)

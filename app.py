@@ -39,6 +39,7 @@ from store.keys import open_vault
 from store.mcp_sessions import purge_mcp_sessions
 from store.personal_context import purge_personal_context
 from store.rate_limits import purge_rate_limits
+from store.sessions import purge_sessions
 from store.tokens import purge_tokens
 from store.users import purge_logins
 from toolbox import Toolbox
@@ -127,6 +128,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
         Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
+        Task("purge sessions", HOUR, lambda now: purge_sessions(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),

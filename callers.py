@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from db import Database
 from errors import InvalidToken, StorageError
-from store.tokens import Caller, find_caller, note_session_used
+from store.sessions import note_session_used
+from store.tokens import Caller, find_caller
 
 USED_EVERY_SECONDS = 60
 

@@ -15,7 +15,8 @@ from listings import count_tools
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
 from store.profiles import Profile, list_feature_sets, list_granted_profiles, list_members, list_profiles, put_grant
-from store.tokens import insert_code, insert_session
+from store.sessions import insert_session
+from store.tokens import insert_code
 from store.users import User
 from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
 

@@ -137,6 +137,8 @@ class Bridge:
         self._check_host(environ)  # 421
         self._check_origin(environ)  # 403
         find_path(environ)  # 404
+        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ORIGIN" in environ:
+            return empty_answer(204)  # a browser asks what it may send, without credentials
         caller = self._find_caller(environ)  # 401, to a GET as well: clients probe by it
         check_verb(environ)  # 405
         if environ["REQUEST_METHOD"] == "DELETE":

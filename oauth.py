@@ -1,4 +1,4 @@
-"""The authorization server's endpoints: registration, authorize, token. Asks the person nothing: connect.py does that."""
+"""The authorization server's endpoints: register, authorize, token, revoke, introspect. Asks the person nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from client_trust import SECRET_METHODS, authenticate_client, check_registration, read_credentials
 from crypto import hash_token, new_id, new_token
-from errors import InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
+from errors import InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
 from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request
 from store.clients import Client, find_client, put_client
 from store.profiles import list_granted_profiles
-from store.tokens import Lifetimes, TokenPair, find_code, find_refresh, redeem_code, trade_refresh
+from store.tokens import (
+    Lifetimes,
+    TokenPair,
+    find_code,
+    find_issued,
+    find_refresh,
+    redeem_code,
+    revoke_token,
+    trade_refresh,
+)
 from web import answer_client, browser_hash, client_address, find_current_login, now, see_other, state
 
 bp = Blueprint("oauth", __name__)
@@ -117,8 +126,7 @@ def refuse_visit(visit: Visit, error: OAuthError) -> Response:
 def token() -> Response:
     """Trade a code or a refresh token for fresh tokens (OAuth 2.1 §4.1.3, §4.3). What is refused is not spent."""
     form = read_token_form()
-    credentials = read_credentials(request.headers.get("Authorization"), form)
-    client = authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
+    client = authenticate(form)
     grant_type = form.get("grant_type")
     if grant_type is None:
         raise InvalidRequest("grant_type is missing.")
@@ -145,6 +153,12 @@ def read_token_form() -> dict[str, str]:
     if len(request.form) > FIELDS_MAX or any(len(values) > 1 for _, values in request.form.lists()):
         raise InvalidRequest("A parameter was sent twice, or there are too many.")
     return {name: value for name, value in request.form.items() if value}
+
+
+def authenticate(form: dict[str, str]) -> Client:
+    """The client behind a request, if it is who it says. Raises InvalidClient or InvalidRequest."""
+    credentials = read_credentials(request.headers.get("Authorization"), form)
+    return authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
 
 
 def lifetimes() -> Lifetimes:
@@ -183,3 +197,54 @@ TOKEN_GRANTS: dict[str, Callable[[Client, TokenRequest], TokenPair]] = {
     "authorization_code": exchange_code,
     "refresh_token": trade_refresh_token,
 }
+
+
+# --- revocation (RFC 7009) and introspection (RFC 7662) ---
+
+
+@bp.post("/revoke")
+def revoke() -> Response:
+    """Take a token back. One that we do not know is none to worry about (RFC 7009 §2.2); `token_type_hint` is not needed."""
+    form = read_token_form()
+    client = authenticate(form)
+    issued = find_issued(state().db, named_token(form), now=now())
+    if issued is not None:
+        if issued.client_id != client.id:  # RFC 7009 §2.1
+            raise InvalidGrant("This token was issued to another client.")
+        revoke_token(state().db, issued, now=now())
+    return no_store(Response())
+
+
+@bp.post("/introspect")
+def introspect() -> Response:
+    """Tell a client that proves who it is about a token of its own; any other token is just not active (RFC 7662 §2.2)."""
+    form = read_token_form()
+    client = authenticate(form)
+    if client.auth_methods == {"none"}:  # RFC 7662 §2.1: somebody who proves nothing may not ask
+        raise InvalidClient("Introspection needs a client that authenticates.")
+    issued = find_issued(state().db, named_token(form), now=now())
+    if issued is None or issued.client_id != client.id or not issued.active:
+        return no_store(jsonify(active=False))
+    return no_store(
+        jsonify(
+            active=True,
+            scope=issued.scope,
+            client_id=issued.client_id,
+            exp=issued.expires_at,
+            iat=issued.created_at,
+            iss=state().settings.public_url,
+            aud=issued.resource,
+            sub=issued.user_id,
+            token_type=TOKEN_TYPES[issued.kind],
+        )
+    )
+
+
+TOKEN_TYPES = {"access": "Bearer", "refresh": "refresh_token"}
+
+
+def named_token(form: dict[str, str]) -> str:
+    """The token that a request is about."""
+    if "token" not in form:
+        raise InvalidRequest("token is missing.")
+    return form["token"]

@@ -15,6 +15,7 @@ from flask import Flask, Response, current_app, g, jsonify, make_response, redir
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
+import cors
 from client_assertions import ClientAssertions
 from client_documents import ClientDocuments
 from client_trust import add_parameters
@@ -34,7 +35,7 @@ DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
 PLAIN_MAX = 80
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
-API_ENDPOINTS = frozenset({"oauth.register", "oauth.token"})
+API_ENDPOINTS = frozenset({"oauth.register", "oauth.token", "oauth.revoke", "oauth.introspect"})
 # A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
 CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
 ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
@@ -259,6 +260,7 @@ def send_headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
+    response.headers.update(cors.page_headers(request.endpoint, request.method))
     return response
 
 

@@ -31,6 +31,10 @@ def authorization_server_metadata() -> Response:
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
+        "revocation_endpoint": base + "/revoke",
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "introspection_endpoint": base + "/introspect",
+        "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
         "client_id_metadata_document_supported": True,  # CIMD, "Authorization Server Metadata"
         "authorization_response_iss_parameter_supported": True,  # RFC 9207 §3
     }
@@ -65,8 +69,7 @@ def protected_resource_metadata(slug: str | None = None) -> Response:
 
 
 def public_json(document: dict[str, Any]) -> Response:
-    """A document that anybody may read, from any web page."""
+    """A document that anybody may read, and keep for some minutes."""
     response = jsonify(document)
-    response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "no-cache" if find_current_login() else "public, max-age=300"
     return response

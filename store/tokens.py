@@ -1,15 +1,16 @@
-"""Codes, sessions and their tokens. Knows SQL, not HTTP."""
+"""Codes and tokens: how they are issued, traded, recognised and taken back. Knows SQL, not HTTP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crypto import hash_token, new_id, new_token
-from db import Database, Row, Run
-from errors import InvalidGrant, NotFound
+from crypto import hash_token, new_token
+from db import Database, Run
+from errors import InvalidGrant
+from store.sessions import close_session, is_alive
 
 SIBLINGS_MAX = 5
-KEEP_ENDED_SECONDS = 7 * 86400
+KEEP_EXPIRED_SECONDS = 7 * 86400
 
 
 @dataclass(frozen=True)
@@ -77,40 +78,22 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Session:
-    """One approved sign-in, as its person sees it."""
+class Issued:
+    """A token of either kind, as its client may know it. `active` is what RFC 7662 §2.2 means by it."""
 
-    id: str
+    token_hash: str
+    kind: str
+    session_id: str
     client_id: str
-    client_name: str | None
-    profile_name: str
+    user_id: str
     resource: str
+    scope: str
     created_at: int
-    used_at: int | None
     expires_at: int
+    active: bool
 
 
 # --- codes ---
-
-
-def insert_session(run: Run, grant_id: str, resource: str, scope: str, *, lifetime: int, now: int) -> str:
-    """Open a session on a grant, in an open transaction; answers its id."""
-    session_id = new_id()
-    run(
-        """
-        INSERT INTO sessions
-            (id, grant_id, resource, scope, created_at, expires_at)
-        VALUES
-            (:id, :grant_id, :resource, :scope, :now, :expires_at)
-        """,
-        id=session_id,
-        grant_id=grant_id,
-        resource=resource,
-        scope=scope,
-        now=now,
-        expires_at=now + lifetime,
-    )
-    return session_id
 
 
 def insert_code(
@@ -306,65 +289,40 @@ def find_caller(db: Database, token: str) -> Caller | None:
     return Caller(*rows[0]) if rows else None
 
 
-# --- sessions ---
-
-
-def is_alive(row: Row, now: int) -> bool:
-    """Whether the session in a joined row may still issue tokens."""
-    return row["ended_at"] is None and row["session_expires_at"] > now
-
-
-def close_session(run: Run, session_id: str, reason: str, now: int) -> None:
-    """End a session and so every token of it, in an open transaction; the first reason stays."""
-    run(
-        """
-        UPDATE sessions
-        SET ended_at = :now, end_reason = :reason
-        WHERE id = :id AND ended_at IS NULL
-        """,
-        id=session_id,
-        reason=reason,
-        now=now,
-    )
-
-
-def end_session(db: Database, user_id: str, session_id: str, *, now: int) -> None:
-    """End one of this user's sessions; raises NotFound for any other."""
-    if session_id not in {session.id for session in list_sessions(db, user_id, now=now)}:
-        raise NotFound("no such session")
-    with db.write() as run:
-        close_session(run, session_id, "person", now)
-
-
-def list_sessions(db: Database, user_id: str, *, now: int) -> list[Session]:
-    """A user's sessions that are alive, the latest first."""
+def find_issued(db: Database, token: str, *, now: int) -> Issued | None:
+    """What is known of a token, whether it still opens anything or not; None if it was never issued."""
     rows = db.query(
         """
-        SELECT s.id, g.client_id, c.name AS client_name, p.name AS profile_name, s.resource, s.created_at, s.used_at, s.expires_at
-        FROM sessions s
+        SELECT t.token_hash, t.kind, t.session_id, g.client_id, p.user_id, s.resource, s.scope, t.created_at, t.expires_at,
+            t.presented_at, s.ended_at, s.expires_at AS session_expires_at
+        FROM tokens t
+        JOIN sessions s ON s.id = t.session_id
         JOIN grants g ON g.id = s.grant_id
-        JOIN clients c ON c.id = g.client_id
         JOIN profiles p ON p.id = g.profile_id
-        WHERE p.user_id = :user_id AND s.ended_at IS NULL AND s.expires_at > :now
-        ORDER BY s.created_at DESC, s.id
+        WHERE t.token_hash = :token_hash
         """,
-        user_id=user_id,
-        now=now,
+        token_hash=hash_token(token),
     )
-    return [Session(*row) for row in rows]
+    if not rows:
+        return None
+    row = rows[0]
+    active = is_alive(row, now) and row["expires_at"] > now and row["presented_at"] is None
+    return Issued(
+        row["token_hash"], row["kind"], row["session_id"], row["client_id"], row["user_id"], row["resource"], row["scope"],
+        row["created_at"], row["expires_at"], active,
+    )  # fmt: skip
 
 
-def note_session_used(db: Database, session_id: str, *, now: int) -> None:
-    """Remember that a session was used; the caller sees to it that this is at most once a minute."""
+def revoke_token(db: Database, issued: Issued, *, now: int) -> None:
+    """Take a token back: a refresh token ends its session and every token of it, an access token goes alone (RFC 7009 §2.1)."""
     with db.write() as run:
-        run("UPDATE sessions SET used_at = :now WHERE id = :id", id=session_id, now=now)
+        if issued.kind == "refresh":
+            close_session(run, issued.session_id, "client", now)
+        else:
+            run("DELETE FROM tokens WHERE token_hash = :token_hash", token_hash=issued.token_hash)
 
 
 def purge_tokens(db: Database, *, now: int) -> None:
-    """Drop tokens that expired long ago, and sessions that ended long ago with all they had."""
+    """Drop tokens that expired long ago; until then their reuse can be recognised."""
     with db.write() as run:
-        run("DELETE FROM tokens WHERE expires_at <= :then", then=now - KEEP_ENDED_SECONDS)
-        run(
-            "DELETE FROM sessions WHERE expires_at <= :then OR ended_at <= :then",
-            then=now - KEEP_ENDED_SECONDS,
-        )
+        run("DELETE FROM tokens WHERE expires_at <= :then", then=now - KEEP_EXPIRED_SECONDS)

@@ -13,7 +13,8 @@ from store.clients import Client, put_client
 from store.connections import Draft, insert_connection
 from store.keys import open_vault
 from store.profiles import insert_member, insert_profile, list_feature_sets, list_profiles, put_grant
-from store.tokens import Lifetimes, insert_session, mint_tokens
+from store.sessions import insert_session
+from store.tokens import Lifetimes, mint_tokens
 from store.users import insert_user
 
 NOW = 1_790_000_000

@@ -17,7 +17,7 @@ from config import Settings
 from startup import prepare
 from store.connections import Draft, insert_connection
 from store.profiles import insert_member, list_profiles
-from store.tokens import list_sessions
+from store.sessions import list_sessions
 from store.users import User, create_login
 
 CANARY = "canary-7c1f4d"  # Alice's secret

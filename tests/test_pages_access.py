@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from config import Settings
 from store.connections import list_connections, list_secrets
-from store.tokens import list_sessions
+from store.sessions import list_sessions
 from store.users import User
 
 EVIL = "https://evil.example"

@@ -22,6 +22,7 @@ from cases.token_endpoint import FORM, assert_refused, basic, code_in, end_sessi
 from crypto import new_token
 from errors import InvalidGrant
 from oauth_checks import TokenRequest, check_code_verifier
+from store.sessions import purge_sessions
 from store.tokens import purge_tokens
 
 pytestmark = pytest.mark.server
@@ -282,10 +283,12 @@ def test_t24_a_replay_is_recognised_as_long_as_the_session_lives(house: House, o
     house.clock.forward(30 * 86400)
     assistant.tokens = assistant.refresh().json()
     purge_tokens(house.db, now=int(house.clock()))
+    purge_sessions(house.db, now=int(house.clock()))
     assert_refused(assistant.exchange(callback), 400, "invalid_grant")
     assert ended(house.db.path, assistant.client_id) == ["code_replayed"]
     house.clock.forward(30 * 86400)
     purge_tokens(house.db, now=int(house.clock()))
+    purge_sessions(house.db, now=int(house.clock()))
     assert house.db.query("SELECT count(*) AS number FROM codes")[0]["number"] == 0
     assert_refused(assistant.exchange(callback), 400, "invalid_grant")
 

@@ -193,7 +193,7 @@ CREATE TABLE authorization_requests (
 );
 CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
 
--- store/tokens.py
+-- store/sessions.py
 -- One approved sign-in of a client: a family of tokens that lives and dies together.
 CREATE TABLE sessions (
     id            TEXT PRIMARY KEY,
@@ -204,7 +204,7 @@ CREATE TABLE sessions (
     expires_at    INTEGER NOT NULL,                       -- absolute: no refresh goes past it
     used_at       INTEGER,                                -- last call, to the minute; null: never
     ended_at      INTEGER,                                -- null: alive
-    end_reason    TEXT CHECK (end_reason IN ('person', 'code_replayed', 'refresh_replayed'))
+    end_reason    TEXT CHECK (end_reason IN ('person', 'client', 'code_replayed', 'refresh_replayed'))
 );
 CREATE INDEX sessions_by_grant ON sessions (grant_id);
 

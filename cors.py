@@ -1,0 +1,43 @@
+"""What web pages of other sites may read of us (the Fetch standard's CORS). Never with cookies, and never /authorize."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# OAuth 2.1 §3.1 forbids it at /authorize; assistants in a browser need the rest
+OPEN_ENDPOINTS = frozenset(
+    {
+        "oauth.register",
+        "oauth.token",
+        "oauth.revoke",
+        "wellknown.authorization_server_metadata",
+        "wellknown.protected_resource_metadata",
+    }
+)
+READABLE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After"}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, MCP-Protocol-Version",
+    "Access-Control-Max-Age": "86400",
+}
+MCP_READABLE = {"Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id, Retry-After", "Vary": "Origin"}
+MCP_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "POST, GET, DELETE",
+    "Access-Control-Allow-Headers": "*, Authorization",  # Mcp-Param-… has any name; * does not include Authorization
+    "Access-Control-Max-Age": "86400",
+}
+
+
+def page_headers(endpoint: str | None, method: str) -> Mapping[str, str]:
+    """The headers for an endpoint of Flask's: none for most."""
+    if endpoint not in OPEN_ENDPOINTS:
+        return {}
+    return READABLE | PREFLIGHT if method == "OPTIONS" else READABLE
+
+
+def mcp_headers(origin: str | None, method: str) -> Mapping[str, str]:
+    """The headers for `/mcp`, whose Origin has been accepted: that one may read, and no other."""
+    if origin is None:
+        return {}
+    allowed = {"Access-Control-Allow-Origin": origin} | MCP_READABLE
+    return allowed | MCP_PREFLIGHT if method == "OPTIONS" else allowed
