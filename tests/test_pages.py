@@ -184,7 +184,7 @@ def test_consent_counts_the_tools_of_each_profile(house: House, alice: Client):
     consent = re.sub(r"\s+", " ", alice.get(house.ask(alice)).text)
     everything, read_only = consent.split("<strong>Everything</strong>")[1].split("<strong>Read only</strong>")
     assert re.search(r"home: \d+ tools, \d+ of them can change things<.*empty: No tools yet<", everything)
-    assert re.search(r"home: \d+ tools, only to read<.*empty: No tools yet<", read_only)
+    assert re.search(r"home: \d+ tools that only read<.*empty: No tools yet<", read_only)
 
 
 def test_an_unknown_profile_in_the_address_leaves_the_first_one_selected(house: House, alice: Client):

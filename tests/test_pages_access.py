@@ -134,10 +134,12 @@ def test_a_request_that_is_unknown_or_anothers_is_403(house: House, alice: Clien
 
 @pytest.mark.parametrize("decision", ["approve", "deny"])
 def test_a_decision_counts_once(house: House, alice: Client, decision: str):
-    form = {"request": house.ask(alice).split("=")[1], "profile": "home", "feature_set": "all", "decision": decision}
-    first, second = send(alice, "/connect", **form), send(alice, "/connect", **form)
-    assert (first.status_code, second.status_code) == (303, 400)
+    path = house.ask(alice)
+    form = {"request": path.split("=")[1], "profile": "home", "feature_set": "all", "decision": decision}
+    first, second, look = send(alice, "/connect", **form), send(alice, "/connect", **form), alice.get(path)
+    assert (first.status_code, second.status_code, look.status_code) == (303, 400, 400)
     assert "<h1>This sign-in is over</h1>" in second.text
+    assert second.text == look.text
     assert ("code" in parse_qs(urlsplit(first.headers["Location"]).query)) is (decision == "approve")
 
 
