@@ -35,9 +35,7 @@ def page_headers(endpoint: str | None, method: str) -> Mapping[str, str]:
     return READABLE | PREFLIGHT if method == "OPTIONS" else READABLE
 
 
-def mcp_headers(origin: str | None, method: str) -> Mapping[str, str]:
-    """The headers for `/mcp`, whose Origin has been accepted: that one may read, and no other."""
-    if origin is None:
-        return {}
+def mcp_headers(origin: str, method: str) -> Mapping[str, str]:
+    """The headers for `/mcp`, for an Origin that has been accepted: that one may read, and no other."""
     allowed = {"Access-Control-Allow-Origin": origin} | MCP_READABLE
     return allowed | MCP_PREFLIGHT if method == "OPTIONS" else allowed

@@ -13,6 +13,7 @@ from mcp.shared.inbound import validate_mcp_param_headers
 from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND
 
+import cors
 import streams
 from config import Settings
 from crypto import Vault
@@ -120,10 +121,17 @@ class Bridge:
             answered = self._serve(environ)
         except Exception as error:
             answered = refuse(error, self._public_url + "/.well-known/oauth-protected-resource" + environ["PATH_INFO"])
-        start_response(STATUS_LINES[answered.status], list(answered.headers))
+        start_response(STATUS_LINES[answered.status], [*answered.headers, *self._cors_headers(environ)])
         if answered.status == 413:
             return LastWords(answered.body, environ.get("gunicorn.socket"))
         return answered.body
+
+    def _cors_headers(self, environ: Environ) -> Iterable[tuple[str, str]]:
+        """For a web page whose Origin is accepted: it may read the answer, a refusal too."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or not self._accepts_origin(origin):
+            return ()
+        return cors.mcp_headers(origin, environ["REQUEST_METHOD"]).items()
 
     def stop(self) -> None:
         """Cancel what streams, and end its streams: the server is going down."""
