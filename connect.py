@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, g, request
 
@@ -27,8 +27,9 @@ bp = Blueprint("connect", __name__)
 def connect() -> Response:
     """Ask the person, and carry out the decision."""
     g.leaves_for_client = True
-    user = current_user()
-    wanted = open_request(request.values.get("request", ""))
+    request_id = request.values.get("request", "")
+    user = current_user(here="/connect?" + urlencode({"request": request_id}) if request.method == "POST" else None)
+    wanted = open_request(request_id)
     if request.method == "GET":
         return ask(user, wanted)
     decide = DECISIONS.get(request.form.get("decision", ""))
@@ -64,6 +65,7 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
         wanted=wanted,
         client=client,
         redirect_host=host,
+        document_host=urlsplit(client.id).netloc if client.kind == "cimd" else None,
         is_loopback=is_loopback,
         user=user,
         profiles=[describe_profile(profile, profile.id in granted) for profile in profiles],

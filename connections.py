@@ -145,7 +145,8 @@ def save(desk: Desk) -> Response:
     with state().db.write() as run:
         connection_id = insert_connection(run, state().vault, desk.user.id, draft, now())
         insert_member(run, desk.profile.id, connection_id, draft.name)
-    return see_other(next_page())
+    chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
+    return see_other(next_page() + chosen)
 
 
 def delete(desk: Desk) -> Response:

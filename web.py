@@ -122,11 +122,11 @@ def known_login() -> Login | None:
         return None
 
 
-def current_user() -> User:
-    """The signed-in user. Otherwise the browser is sent to sign in, and comes back here."""
+def current_user(here: str | None = None) -> User:
+    """The signed-in user. Otherwise the browser is sent to sign in, and comes back `here`, or to the page it asked for."""
     login = find_current_login()
     if login is None:
-        here = request.full_path.rstrip("?") if request.method == "GET" else "/admin"
+        here = here or (request.full_path.rstrip("?") if request.method == "GET" else "/admin")
         raise LoginNeeded("/login?" + urlencode({"next": here}))
     return login.user
 

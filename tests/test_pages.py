@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from conftest import MASTER_KEY, NOW
@@ -189,6 +189,24 @@ def test_consent_counts_the_tools_of_each_profile(house: House, alice: Client):
 
 def test_an_unknown_profile_in_the_address_leaves_the_first_one_selected(house: House, alice: Client):
     assert 'name="profile" value="home" checked' in alice.get(house.ask(alice) + "&profile=unknown").text
+
+
+def test_a_connection_added_on_the_way_keeps_its_profile_selected(house: House, alice: Client):
+    with house.db.write() as run:
+        insert_profile(run, house.alice.id, "work", "work", is_default=False, now=NOW)
+    path = house.ask(alice)
+    new = {"connector": "personal_context", "profile": "work", "next": path, "action": "save", "connection_name": "At work"}
+    back = send(alice, "/connections/new", **new).headers["Location"]
+    assert back == path + "&profile=work"
+    assert 'name="profile" value="work" checked' in alice.get(back).text
+
+
+def test_a_decision_after_the_login_ran_out_comes_back_to_the_request(house: House, alice: Client):
+    path = house.ask(alice)
+    values = {"request": path.split("=")[1], "profile": "home", "feature_set": "all", "decision": "approve"}
+    with house.db.write() as run:
+        run("DELETE FROM logins")
+    assert send(alice, "/connect", **values).headers["Location"] == "/login?" + urlencode({"next": path})
 
 
 # --- cookies, sign-in, set-up ---
