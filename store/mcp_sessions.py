@@ -52,10 +52,11 @@ def create_mcp_session(db: Database, grant_id: str, version: str, capabilities: 
                 SELECT id_hash
                 FROM mcp_sessions
                 WHERE grant_id = :grant_id
-                ORDER BY seen_at DESC, created_at DESC, id_hash
+                ORDER BY CASE id_hash WHEN :id_hash THEN 0 ELSE 1 END, seen_at DESC, created_at DESC, id_hash
                 LIMIT :most
             )
             """,
+            id_hash=hash_token(session_id),
             grant_id=grant_id,
             most=SESSIONS_MAX,
         )
