@@ -419,7 +419,8 @@ def test_w20_of_ten_who_race_with_the_right_code_one_wins(build_house: Callable[
     pages = [racer.get("/setup") for racer in racers]
     answers = {"code": code, "password": PASSWORD, "password_again": PASSWORD}
     with ThreadPoolExecutor(10) as crowd:
-        race = [crowd.submit(racer.submit, page, username=racer.name, **answers) for racer, page in zip(racers, pages, strict=True)]
+        pairs = zip(racers, pages, strict=True)
+        race = [crowd.submit(racer.submit, page, username=racer.name, **answers) for racer, page in pairs]
         statuses = sorted(answer.result().status_code for answer in race)
     assert statuses[0] == 200
     assert set(statuses[1:]) <= {403, 404}
