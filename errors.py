@@ -1,7 +1,8 @@
-"""Every error that crosses a floor, by kind. Renders nothing: `web.py` and `protocol.py` do that."""
+"""Every error that crosses a floor, by kind. Renders nothing for clients: `web.py` and `protocol.py` do that."""
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 
@@ -165,3 +166,8 @@ class InputRequired(Cancelled):
 
 class FetchError(PosternError):
     """An outgoing request was refused by our guard, failed, or was answered with more than was allowed."""
+
+
+def trace(error: BaseException) -> str:
+    """For the log, what nobody foresaw: its kind and where it came from. Not its text, which may hold anybody's secret."""
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from crypto import new_id
 from db import Database
-from errors import PosternError
+from errors import PosternError, trace
 from store.leases import finish_lease, take_lease
 
 TICK_SECONDS = 30
@@ -94,5 +93,5 @@ def attempt(name: str, act: Callable[[], Any]) -> Any:
     except PosternError as error:
         log.warning("%s failed: %s", name, type(error).__name__)
     except Exception as error:
-        log.error("%s failed: %s\n%s", name, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        log.error("%s failed: %s", name, trace(error))
     return None

@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import re
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -24,7 +23,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERS
 from pydantic import TypeAdapter, ValidationError
 
 from crypto import new_id
-from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests
+from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests, trace
 
 log = logging.getLogger("postern.mcp")
 
@@ -252,7 +251,7 @@ def tell(error: Exception) -> ProtocolError:
     if isinstance(error, PosternError):
         return ProtocolError(INTERNAL_ERROR, FORESEEN.get(type(error), "This cannot be done just now"))
     error_id = new_id()
-    log.error("error %s: %s\n%s", error_id, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    log.error("error %s: %s", error_id, trace(error))
     return ProtocolError(INTERNAL_ERROR, f"Internal error; the server's log has the details under {error_id}")
 
 

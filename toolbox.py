@@ -14,7 +14,7 @@ from referencing import Registry
 
 from crypto import Unreadable, Vault, new_id
 from db import Database
-from errors import FetchError, PosternError, ProtocolError, ToolError
+from errors import FetchError, PosternError, ProtocolError, ToolError, trace
 from fetch import Fetcher
 from listings import LISTERS, features_of, match_template
 from store.cache import ScopedCache
@@ -93,9 +93,9 @@ class Toolbox:
             return failure(str(error))
         except PosternError:
             raise
-        except Exception:
-            error_id = new_id()
-            log.exception("tool %s of connection %s failed, error %s", offered.feature.name, offered.connection.id, error_id)
+        except Exception as error:
+            error_id, name = new_id(), offered.feature.name
+            log.error("tool %s of connection %s failed, error %s: %s", name, offered.connection.id, error_id, trace(error))
             return failure(f"The tool failed inside Postern. The server's log has the details under {error_id}.")
 
     # --- resources ---

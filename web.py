@@ -22,7 +22,7 @@ from client_trust import add_parameters
 from config import Settings
 from crypto import Vault, hash_token, new_id, new_token, same
 from db import Database
-from errors import InvalidClient, InvalidInput, NotFound, OAuthError, StorageError, TooManyRequests
+from errors import InvalidClient, InvalidInput, NotFound, OAuthError, StorageError, TooManyRequests, trace
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
@@ -322,7 +322,7 @@ def describe_error(error: Exception) -> tuple[int, str, str]:
         if isinstance(error, kind):
             return describe(error)
     error_id = new_id()
-    log.error("error %s at %s", error_id, request.endpoint, exc_info=error)
+    log.error("error %s at %s: %s", error_id, request.endpoint, trace(error))
     return 500, "Something went wrong", f"This is our fault. The server's log has the details under {error_id}."
 
 

@@ -32,9 +32,9 @@ def write(context: Context) -> str:
 
 
 @tool(title="Break")
-def break_down(context: Context) -> str:
+def break_down(context: Context, word: str = "a secret of the tool") -> str:
     """Fail as nobody foresaw."""
-    raise RuntimeError("a secret of the tool")
+    raise RuntimeError(word)
 
 
 @tool(title="Not text")
