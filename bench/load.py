@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -95,7 +96,7 @@ def cpu_seconds(pids: list[int]) -> float | None:
         fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     except FileNotFoundError:
         return None
-    return sum(int(field[11]) + int(field[12]) for field in fields) / 100  # proc(5): utime and stime, in clock ticks
+    return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
 
 
 async def work(job: Job) -> dict[str, object]:
@@ -111,6 +112,8 @@ async def work(job: Job) -> dict[str, object]:
     await tally.watch(job.seconds)
     took, spent = time.perf_counter() - began, cpu_seconds(job.pids)
     count = len(tally.seconds)
+    if count < 2:
+        raise RuntimeError(f"{count} answers in {took:.1f} s")
     cuts = quantiles(tally.seconds, n=100)
     return {
         "requests": count,

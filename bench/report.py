@@ -24,7 +24,7 @@ def render(results: dict[str, Any]) -> str:
     )
     return (
         "# Requests per second and worker process\n\n"
-        f"Medians of {results['rounds']} rounds of {results['seconds']} s; ratios are medians of the ratios within a round.\n\n"
+        f"Medians of {results['rounds']} rounds of {results['seconds']} s. Ratios within a round: median (lowest–highest).\n\n"
         f"{HEADING}{rows}\n"
         f"The floor, a bare Flask route without token or checks, by connections: {floor}.\n\n"
         f"{describe(results['machine'])}\n"
@@ -38,7 +38,7 @@ def render_row(question: tuple[str, str, int], samples: dict[tuple[Any, ...], li
     rates = [middle(samples[*question, name], "per_second") for name in ("postern", *PEERS)]
     ratios = [ratio(postern, samples[*question, name], "per_second") for name in PEERS]
     processor = ratio(samples[*question, "sdk"], postern, "cpu_microseconds")
-    numbers = [f"{rate:.0f}" for rate in rates] + [f"{number:.2f}" for number in (*ratios, processor)]
+    numbers = [f"{rate:.0f}" for rate in rates] + [*ratios, processor]
     return f"| {method} | {era} | {connections} | " + " | ".join(numbers) + " |\n"
 
 
@@ -47,16 +47,20 @@ def middle(samples: list[dict[str, Any]], name: str) -> float:
     return median(sample[name] for sample in samples)
 
 
-def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], name: str) -> float:
-    """The median of one number's ratio, round by round; NaN where it could not be measured."""
+def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], name: str) -> str:
+    """One number's ratio round by round: the median, and in brackets the lowest and the highest; – where it was not measured."""
     pairs = [(mine[name], other[name]) for mine, other in zip(ours, theirs, strict=True)]
-    return median(mine / other if mine and other else float("nan") for mine, other in pairs)
+    if not all(mine and other for mine, other in pairs):
+        return "–"
+    ratios = [mine / other for mine, other in pairs]
+    return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def describe(machine: dict[str, Any]) -> str:
     """Where and with what it was measured."""
     versions = {side: ", ".join(f"{name} {number}" for name, number in machine[side].items()) for side in ("postern", "peers")}
     return (
-        f"{machine['date']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}. "
+        f"{machine['date']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}, "
+        f"{machine['other_load']:.1f} other processes wanted to run when it began. "
         f"Postern: {versions['postern']}. Peers: {versions['peers']}."
     )

@@ -1,4 +1,4 @@
-"""`make bench`: authenticated MCP requests per second and worker process, Postern beside its peers. Changes nothing of Postern."""
+"""`make bench`: authenticated MCP requests per second and worker process, Postern beside its peers. Alters nothing of it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def build_request(target: Target, method: str, era: str, tool: str) -> str:
 
 
 def measure(target: Target, request: str, connections: int, seconds: float) -> dict[str, Any]:
-    """One sample, taken by a load process of its own. Raises CalledProcessError with its words on stderr if anything was amiss."""
+    """One sample, taken by a load process of its own. Raises CalledProcessError if an answer was not as the others."""
     job = Job(target.port, request, connections, WARM_SECONDS, seconds, list(target.pids))
     command = [sys.executable, str(BENCH / "load.py")]
     done = subprocess.run(
@@ -100,7 +100,7 @@ def check_answer(cell: Cell, answer: str) -> None:
 
 
 def run_rounds(targets: dict[str, Target], rounds: int, seconds: float) -> dict[Cell, list[dict[str, Any]]]:
-    """The samples of every cell, one a round. Within a round the servers take turns, so that what else the machine does hits all."""
+    """The samples of every cell, one a round. In a round the servers take turns: what else the machine does hits them all."""
     echoes = {name: find_echo(target) for name, target in targets.items()}
     cells = list_cells()
     samples: dict[Cell, list[dict[str, Any]]] = defaultdict(list)
@@ -117,7 +117,7 @@ def run_rounds(targets: dict[str, Target], rounds: int, seconds: float) -> dict[
     return samples
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine(other_load: float) -> dict[str, Any]:
     """What a reader must know to compare."""
     words = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     peers = ("mcp", "fastmcp", "uvicorn", "starlette", "pydantic")
@@ -125,6 +125,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cores": len(os.sched_getaffinity(0)),
+        "other_load": round(other_load, 2),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "postern": {name: importlib.metadata.version(name) for name in ("gunicorn", "flask", "mcp", "pydantic")},
@@ -139,10 +140,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each sample")
     parser.add_argument("--out", type=Path, default=BENCH / "results")
     options = parser.parse_args()
+    other_load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, running_targets(Path(folder)) as targets:
         samples = run_rounds(targets, options.rounds, options.seconds)
     results = {
-        "machine": describe_machine(),
+        "machine": describe_machine(other_load),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "cells": [{**cell._asdict(), "samples": taken} for cell, taken in sorted(samples.items())],
