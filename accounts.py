@@ -1,12 +1,14 @@
-"""Makes a user with all that a new user has. Joins the stores; knows no page and no command line."""
+"""Makes a user with all that a new user has, and ends what a new password ends. Knows no page and no command line."""
 
 from __future__ import annotations
 
-from crypto import Vault
+from crypto import Vault, hash_password
 from db import Database, Run
+from errors import InvalidInput
 from store.connections import Draft, insert_connection
 from store.profiles import find_free_slug, insert_member, insert_profile
-from store.users import User, check_new_user, insert_user, spend_setup_code
+from store.sessions import close_sessions
+from store.users import User, check_new_user, end_logins, find_weakness, insert_user, spend_setup_code, update_password
 
 
 def add_account(db: Database, vault: Vault, name: str, password: str, *, now: int) -> User:
@@ -35,3 +37,28 @@ def insert_account(run: Run, vault: Vault, name: str, password_hash: str, now: i
     connection_id = insert_connection(run, vault, user.id, Draft("personal_context", "Personal Context", {}), now)
     insert_member(run, profile_id, connection_id, "personal_context")
     return user
+
+
+def set_password(db: Database, user: User, password: str, *, now: int) -> None:
+    """Give a user another password, and sign out whoever may have come in with the old one: every browser and assistant.
+
+    Raises InvalidInput for a weak password.
+    """
+    if weakness := find_weakness(user.name, password):
+        raise InvalidInput("Please look at the marked fields.", {"password": weakness})
+    password_hash = hash_password(password)
+    with db.write() as run:
+        update_password(run, user.id, password_hash)
+        end_everything(run, user.id, now)
+
+
+def sign_out_everywhere(db: Database, user: User, *, now: int) -> None:
+    """End every login of a user and every session: each browser and each assistant has to sign in anew."""
+    with db.write() as run:
+        end_everything(run, user.id, now)
+
+
+def end_everything(run: Run, user_id: str, now: int) -> None:
+    """End all logins and sessions of a user, in an open transaction."""
+    end_logins(run, user_id)
+    close_sessions(run, user_id, now)

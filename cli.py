@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from accounts import add_account
+from accounts import add_account, set_password
 from config import Settings, load_settings
 from db import Database, check_current, open_database
 from errors import InvalidInput, PosternError
 from startup import MIGRATIONS, bring_up_to_date
 from store.keys import open_vault
-from store.users import count_users, list_users, replace_setup_code
+from store.users import count_users, find_user_by_name, list_users, replace_setup_code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add = add_command(commands, "add-user", add_user, "make a user; asks for the password, or reads it from standard input")
     add.add_argument("name", metavar="NAME")
+    change = add_command(commands, "set-password", change_password, "give a user a new password; signs everything of theirs out")
+    change.add_argument("name", metavar="NAME")
     add_command(commands, "users", show_users, "list the users")
     add_command(commands, "setup-code", new_setup_code, "make a new one-time code for /setup")
     add_command(commands, "migrate", run_migrations, "bring the database up to date (the server does it at its start)")
@@ -61,6 +63,16 @@ def add_user(db: Database, settings: Settings, options: argparse.Namespace) -> N
     password = read_password()
     user = add_account(db, vault, options.name, password, now=int(time.time()))
     print(f"Made {'the owner' if user.is_owner else 'the user'} {user.name}.")
+
+
+def change_password(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Give a user a new password: for somebody who has forgotten the old one."""
+    check_current(db, MIGRATIONS)
+    user = find_user_by_name(db, options.name)
+    if user is None:
+        raise InvalidInput("There is no such user. To list them: python cli.py users")
+    set_password(db, user, read_password(), now=int(time.time()))
+    print(f"Changed the password of {user.name}. Every browser and assistant of theirs is signed out.")
 
 
 def read_password() -> str:

@@ -1,4 +1,4 @@
-"""Pages by which people come and go: set-up, sign in, sign out, the front door. Knows nothing of clients."""
+"""Pages by which people come and go: set-up, sign in, sign out, their account, the front door. Knows nothing of clients."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
-from accounts import set_up_owner
+from accounts import set_password, set_up_owner, sign_out_everywhere
 from errors import InvalidInput, NotFound
 from store.users import check_password, count_users
-from web import client_address, find_current_login, login_identity, next_page, now, page, see_other, sign_in, sign_out, state
+from web import (
+    client_address,
+    current_user,
+    find_current_login,
+    login_identity,
+    next_page,
+    now,
+    page,
+    see_other,
+    sign_in,
+    sign_out,
+    state,
+)
 
 bp = Blueprint("people", __name__)
 
@@ -68,5 +80,34 @@ def login() -> Response:
 @bp.post("/logout")
 def logout() -> Response:
     """Sign this browser out."""
+    sign_out()
+    return see_other("/login")
+
+
+@bp.route("/account", methods=["GET", "POST"])
+def account() -> Response:
+    """The person's own account. A new password needs the old one, and signs out everything but this browser."""
+    user = current_user()
+    if request.method == "GET":
+        return page("account.html", user=user, errors={})
+    state().limits.login(login_identity())
+    form = request.form
+    try:
+        with state().limits.password_check():
+            if check_password(state().db, user.name, form.get("old_password", "")) is None:
+                raise InvalidInput("Please look at the marked fields.", {"old_password": "This is not your password."})
+            if form.get("password") != form.get("password_again"):
+                raise InvalidInput("Please look at the marked fields.", {"password_again": "The two passwords differ."})
+            set_password(state().db, user, form.get("password", ""), now=now())
+    except InvalidInput as error:
+        return page("account.html", 403 if "old_password" in error.fields else 400, user=user, errors=error.fields)
+    sign_in(user)
+    return page("account.html", user=user, errors={}, note="Your password is changed. Everything else is signed out.")
+
+
+@bp.post("/account/sign-out")
+def sign_out_of_everything() -> Response:
+    """Sign the person out of every browser, this one too, and end every assistant's session."""
+    sign_out_everywhere(state().db, current_user(), now=now())
     sign_out()
     return see_other("/login")

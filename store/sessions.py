@@ -74,6 +74,25 @@ def end_session(db: Database, user_id: str, session_id: str, *, now: int) -> Non
         close_session(run, session_id, "person", now)
 
 
+def close_sessions(run: Run, user_id: str, now: int) -> None:
+    """End every session of a user, and so every code and token, in an open transaction."""
+    run(
+        """
+        UPDATE sessions
+        SET ended_at = :now, end_reason = 'person'
+        WHERE ended_at IS NULL AND grant_id IN (
+            SELECT g.id
+            FROM grants g
+            JOIN profiles p ON p.id = g.profile_id
+            WHERE p.user_id = :user_id
+        )
+        """,
+        user_id=user_id,
+        now=now,
+    )
+    bump_features(run)
+
+
 def list_sessions(db: Database, user_id: str, *, now: int) -> list[Session]:
     """A user's sessions that are alive, the latest first."""
     rows = db.query(

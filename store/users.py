@@ -75,13 +75,31 @@ def check_new_user(name: str, password: str) -> tuple[str, str]:
     name, mistakes = name.strip().lower(), {}
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name):
         mistakes["username"] = "1 to 40 letters, digits, dots, dashes or underscores."
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        mistakes["password"] = f"At least {PASSWORD_MIN} characters, please."
-    elif len(set(password)) < 4 or password.lower() == name:
-        mistakes["password"] = "This password is too easy to guess."  # noqa: S105
+    if weakness := find_weakness(name, password):
+        mistakes["password"] = weakness
     if mistakes:
         raise InvalidInput("Please look at the marked fields.", mistakes)
     return name, hash_password(password)
+
+
+def find_weakness(name: str, password: str) -> str | None:
+    """Why this may not be the password of somebody of this name; None if it may."""
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        return f"At least {PASSWORD_MIN} characters, please."
+    if len(set(password)) < 4 or password.lower() == name:
+        return "This password is too easy to guess."
+    return None
+
+
+def find_user_by_name(db: Database, name: str) -> User | None:
+    """The user of a name, in whatever case it was typed."""
+    row = find_user_row(db, name.strip().lower())
+    return as_user(row) if row and name.strip() else None
+
+
+def update_password(run: Run, user_id: str, password_hash: str) -> None:
+    """Put another password in the place of a user's, in an open transaction."""
+    run("UPDATE users SET password_hash = :password_hash WHERE id = :id", id=user_id, password_hash=password_hash)
 
 
 def check_password(db: Database, name: str, password: str) -> User | None:
@@ -172,6 +190,11 @@ def end_login(db: Database, cookie: str) -> None:
     """Sign one browser out."""
     with db.write() as run:
         run("DELETE FROM logins WHERE cookie_hash = :cookie_hash", cookie_hash=hash_token(cookie))
+
+
+def end_logins(run: Run, user_id: str) -> None:
+    """Sign a user out of every browser, in an open transaction."""
+    run("DELETE FROM logins WHERE user_id = :user_id", user_id=user_id)
 
 
 def purge_logins(db: Database, *, now: int) -> None:

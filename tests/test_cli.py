@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from conftest import MASTER_KEY
@@ -11,7 +12,7 @@ import cli
 from config import Settings
 from db import open_database
 from startup import prepare
-from store.users import check_password
+from store.users import check_password, create_login, find_login
 
 
 @pytest.fixture
@@ -64,6 +65,23 @@ def test_it_migrates_a_fresh_database_once(run, capsys: pytest.CaptureFixture):
     assert run("users") == 0
 
 
+def test_it_gives_a_user_a_new_password(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    run("add-user", "alice", typed="a fine long password\n")
+    db = open_database(settings.database_url)
+    alice = check_password(db, "alice", "a fine long password")
+    cookie = create_login(db, alice.id, now=int(time.time()))
+    assert run("set-password", "Alice", typed="another long password\n") == 0
+    assert "Changed the password of alice." in capsys.readouterr().out
+    assert check_password(db, "alice", "another long password") == alice
+    assert check_password(db, "alice", "a fine long password") is None
+    assert find_login(db, cookie, now=int(time.time())) is None
+    for name, typed in (("bob", "another long password\n"), ("", "another long password\n"), ("alice", "short\n")):
+        assert run("set-password", name, typed=typed) == 1
+    assert check_password(db, "alice", "another long password") == alice
+    db.close()
+
+
 def test_it_makes_a_set_up_code_until_there_is_a_user(run, settings: Settings, capsys: pytest.CaptureFixture):
     prepare(settings)
     assert run("setup-code") == 0
@@ -85,4 +103,4 @@ def test_help_names_every_command(run, capsys: pytest.CaptureFixture):
         run("--help")
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("add-user", "users", "setup-code", "migrate"))
+    assert all(command in out for command in ("add-user", "set-password", "users", "setup-code", "migrate"))

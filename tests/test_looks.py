@@ -37,6 +37,8 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "connection after a test": "New connection: Personal Context",
     "consent with two connections": "Let this assistant in?",
     "edit": "Summer house",
+    "account": "Your account",
+    "account after mistakes": "Your account",
     "much on one page": "Your connections",
     "nothing on the page": "Your connections",
     "consent without a connection": "Let this assistant in?",
@@ -185,6 +187,13 @@ def see_consent(seen: Looks, page: Page, server: Server) -> None:
 
 def see_connections(seen: Looks, page: Page, server: Server) -> None:
     """The person's own page, full and empty."""
+    page.goto(server.url + "/account")
+    seen.at("account", page)
+    page.get_by_label("Old password").fill("not the password")
+    page.get_by_label("New password", exact=True).fill("short")
+    page.get_by_label("New password again").fill("short")
+    page.get_by_role("button", name="Change the password").click()
+    seen.at("account after mistakes", page)
     page.goto(server.url + "/admin")
     seen.at("much on one page", page)
     page.get_by_role("link", name="Edit Summer house").click()

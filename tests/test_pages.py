@@ -43,6 +43,7 @@ PAGES = {
     "/": 200,
     "/login": 303,
     "/admin": 200,
+    "/account": 200,
     "/connections/new?connector=personal_context": 200,
     "/connections/{connection}": 200,
     "{consent}": 200,

@@ -45,8 +45,10 @@ FORMS = {
     "/connections/new": {"connector": "personal_context", "connection_name": "Another", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
     "/admin/sessions/<session_id>/end": {},
+    "/account": {"old_password": "x", "password": "y", "password_again": "y"},
+    "/account/sign-out": {},
 }
-CHANGES = [path for path in FORMS if path not in ("/login", "/setup")]
+CHANGES = [path for path in FORMS if path not in ("/login", "/setup", "/account")]  # these want a password
 BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
 
 

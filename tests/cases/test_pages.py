@@ -16,8 +16,10 @@ from server import MASTER_KEY, Server
 
 import people
 import store.users
+from accounts import add_account
 from cases.catalogue import case
 from cases.evidence import changes, read, snapshot, unchanged
+from cases.token_endpoint import change_password
 from config import load_settings
 from errors import ConfigError, StorageError
 from web import CROSS_SITE_ENDPOINTS
@@ -32,6 +34,8 @@ CHANGING = {  # every address that takes a form of ours
     "/connections/new": {"connector": "trouble", "connection_name": "forged", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
     "/admin/sessions/<session_id>/end": {},
+    "/account": {"old_password": PASSWORD, "password": "quite another one", "password_again": "quite another one"},
+    "/account/sign-out": {},
 }
 FAR_AWAY = {
     "an Origin": {"Origin": "https://evil.example"},
@@ -326,6 +330,76 @@ def test_w13_signing_out_ends_the_login(house: House, owner: Person):
     assert set(changes(before, snapshot(house.db.path))) == {"logins"}
     answer = thief.get(house.url + "/admin", allow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
+
+
+@pytest.fixture
+def elsewhere(house: House, owner: Person) -> Person:
+    """Another browser in which the owner is signed in."""
+    person = Person(house.url, session=house.session())
+    person.sign_in()
+    return person
+
+
+def test_w13_a_new_password_ends_every_other_login_and_every_session(house: House, owner: Person, elsewhere: Person):
+    assistant = Assistant(house.url, session=house.session())
+    assistant.sign_in(owner)
+    thief = copy_of(owner)
+    assert "Your password is changed." in change_password(owner).text
+    assert thief.get(house.url + "/admin", allow_redirects=False).status_code == 303
+    assert "/login" in elsewhere.get("/admin").url
+    assert assistant.call("ping").status_code == 401
+    assert "None yet." in owner.get("/admin").text
+    assert elsewhere.sign_in().status_code == 401
+    elsewhere.password = "quite another one"
+    assert elsewhere.sign_in().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "reason"),
+    [
+        (("not the password", "quite another one", None), 403, "This is not your password."),
+        ((PASSWORD, "quite another one", "quite another two"), 400, "The two passwords differ."),
+        ((PASSWORD, "short", None), 400, "At least 10 characters, please."),
+        ((PASSWORD, "aaaaaaaaaaaa", None), 400, "too easy to guess"),
+    ],
+)
+def test_a_password_that_may_not_be_changed_stays_and_ends_nothing(
+    house: House, owner: Person, elsewhere: Person, typed: tuple, status: int, reason: str
+):
+    before = snapshot(house.db.path)
+    answer = change_password(owner, *typed)
+    assert (answer.status_code, reason in answer.text) == (status, True)
+    assert not {"users", "logins", "sessions"} & set(changes(before, snapshot(house.db.path)))
+    assert elsewhere.get("/admin").url.endswith("/admin")
+
+
+def test_old_passwords_are_not_guessed_faster_than_at_the_sign_in(house: House, owner: Person):
+    start = house.clock()
+    answers = [change_password(owner, "a wrong guess").status_code for _ in range(20)]
+    assert answers == [403] * 20
+    assert house.clock() - start >= 50  # ten at once, then one every six seconds
+
+
+def test_w13_signing_out_everywhere_ends_all_logins_and_sessions(house: House, owner: Person, elsewhere: Person):
+    assistant = Assistant(house.url, session=house.session())
+    assistant.sign_in(owner)
+    assert "/login" in owner.submit(owner.get("/account")).url
+    assert "/login" in owner.get("/admin").url
+    assert "/login" in elsewhere.get("/admin").url
+    assert assistant.call("ping").status_code == 401
+    assert assistant.refresh().json()["error"] == "invalid_grant"
+    assert house.db.query("SELECT count(*) AS number FROM logins")[0]["number"] == 0
+
+
+def test_w13_nobody_else_is_signed_out(house: House, owner: Person):
+    vault = house.gate.pages.extensions["postern"].vault
+    add_account(house.db, vault, "bob", PASSWORD, now=int(house.clock()))
+    bob, assistant = Person(house.url, "bob", session=house.session()), Assistant(house.url, session=house.session())
+    bob.sign_in()
+    assistant.sign_in(bob)
+    owner.submit(owner.get("/account"))
+    assert bob.get("/admin").url.endswith("/admin")
+    assert assistant.call("ping").status_code == 200
 
 
 def test_w13_a_login_dies_when_nobody_comes_for_a_month(house: House, owner: Person):

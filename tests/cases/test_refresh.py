@@ -11,7 +11,7 @@ from server import Server
 
 from cases.catalogue import case
 from cases.evidence import read, unchanged
-from cases.token_endpoint import assert_refused, end_session, ended
+from cases.token_endpoint import assert_refused, change_password, end_session, ended
 
 pytestmark = pytest.mark.server
 
@@ -161,6 +161,12 @@ def test_f11_a_session_dies_after_a_year_however_busy_it_is(house: House, guest:
 
 def test_f13_an_ended_session_refreshes_no_more(house: House, owner: Person, guest: Assistant):
     end_session(owner, house.url)
+    with unchanged(house.db.path):
+        assert_refused(guest.refresh(), 400, "invalid_grant")
+
+
+def test_f13_a_session_from_before_a_new_password_refreshes_no_more(house: House, owner: Person, guest: Assistant):
+    change_password(owner)
     with unchanged(house.db.path):
         assert_refused(guest.refresh(), 400, "invalid_grant")
 

@@ -18,7 +18,7 @@ from server import Server
 
 from cases.catalogue import case
 from cases.evidence import changes, snapshot, unchanged
-from cases.token_endpoint import FORM, assert_refused, basic, code_in, end_session, ended, post
+from cases.token_endpoint import FORM, assert_refused, basic, change_password, code_in, end_session, ended, post
 from crypto import new_token
 from errors import InvalidGrant
 from oauth_checks import TokenRequest, check_code_verifier
@@ -229,6 +229,14 @@ def test_t14_a_code_dies_with_its_session(house: House, owner: Person):
     assistant = Assistant(house.url, session=house.session())
     callback = owner.decide(assistant.authorize_url())
     end_session(owner, house.url)
+    with unchanged(house.db.path):
+        assert_refused(assistant.exchange(callback), 400, "invalid_grant")
+
+
+def test_t14_a_code_dies_with_the_password(house: House, owner: Person):
+    assistant = Assistant(house.url, session=house.session())
+    callback = owner.decide(assistant.authorize_url())
+    change_password(owner)
     with unchanged(house.db.path):
         assert_refused(assistant.exchange(callback), 400, "invalid_grant")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from actors import Person
+from actors import PASSWORD, Person
 from server import Server
 
 from cases.evidence import read
@@ -44,6 +44,12 @@ def end_session(person: Person, url: str) -> None:
     action = re.findall(r'action="(/admin/sessions/[^"]+/end)"', page.text)[0]
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
     assert person.session.post(url + action, data={"csrf_token": token}, timeout=10).status_code == 200
+
+
+def change_password(person: Person, old: str = PASSWORD, new: str = "quite another one", again: str | None = None):
+    """Fill in the form on the account's page."""
+    page = person.get("/account")
+    return person.submit(page, form=1, old_password=old, password=new, password_again=again or new)
 
 
 def ended(path: Path, client_id: str) -> list[str | None]:
