@@ -209,6 +209,15 @@ def test_it_refuses_to_speak_tls():
 # --- starting and stopping ---
 
 
+def test_it_shows_the_arbiter_a_sign_of_life_once_a_second(monkeypatch: pytest.MonkeyPatch):
+    worker, beats, now = Worker.__new__(Worker), [], [100.0]
+    worker.tmp = SimpleNamespace(notify=lambda: beats.append(now[0]))
+    monkeypatch.setattr("gate_worker.time", SimpleNamespace(monotonic=lambda: now[0]))
+    for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5, 102.3):
+        worker.notify()
+    assert beats == [100.0, 101.0, 102.3]
+
+
 def test_it_starts_the_application_once_in_each_worker(tmp_path: Path):
     with gate(tmp_path, "--workers=2") as server:
         server.stop()
