@@ -71,6 +71,12 @@ def friend(server: Server, alice: Person) -> Assistant:
 
 
 @pytest.fixture(scope="session")
+def stranger(server: Server) -> Assistant:
+    """An assistant that nobody has let in."""
+    return Assistant(server.url)
+
+
+@pytest.fixture(scope="session")
 def bobs(server: Server, bob: Person) -> Assistant:
     """An assistant that Bob has let in."""
     assistant = Assistant(server.url)
