@@ -98,7 +98,7 @@ def test_v10_a_client_without_a_secret_may_not_ask(house: House, owner: Person):
 @pytest.mark.parametrize("path", [case("V-09", "revoke", "/revoke"), case("V-09", "introspect", "/introspect")])
 def test_only_post_is_offered(house: House, path: str):
     answer = house.session().get(house.url + path + "?token=x")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "OPTIONS, POST")
+    assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (405, {"OPTIONS", "POST"})
 
 
 def test_v11_a_token_that_opens_nothing_is_just_not_active(peer: Peer, house: House, owner: Person):
