@@ -46,6 +46,7 @@ from toolbox import Toolbox
 from tools import Call, Connector
 
 HOUR, DAY = 3600, 86400
+LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
 PAGES = (people.bp, connect.bp, connections.bp, admin.bp, oauth.bp, wellknown.bp, health.bp)
 
 
@@ -84,6 +85,7 @@ def create_app(
     settings = settings or load_settings(os.environ)
     if fetch is not None and not settings.is_loopback:
         raise ConfigError("a public server fetches through its own guard only")
+    logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_TIME)
     logging.getLogger("postern").setLevel(settings.log_level.upper())
     db = open_database(settings.database_url)
     check_current(db, MIGRATIONS)
