@@ -6,9 +6,11 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from db import Database
 from errors import InvalidToken, StorageError
+from store.api_keys import KEY_START, find_key, note_key_used
 from store.sessions import note_session_used
 from store.tokens import Caller, find_caller
 
@@ -16,35 +18,59 @@ USED_EVERY_SECONDS = 60
 
 
 class Callers:
-    """Checks bearers against the database: one indexed query each, and a write at most once a minute for a session."""
+    """Checks bearers against the database: one indexed query each, and at most once a minute a note that it was used."""
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.time):
         self._db, self._clock = db, clock
         self._noted: dict[str, int] = {}
 
     def authenticate(self, authorization: str | None, resource: str) -> Caller:
-        """The caller behind an Authorization header, at `resource`.
+        """The caller behind an Authorization header, at `resource`: of an access token, or of an API key.
 
         Raises InvalidToken: without a code if there are no credentials at all (RFC 6750 §3), else invalid_token.
         """
-        now = int(self._clock())
-        caller = find_caller(self._db, read_bearer(authorization))
+        now, bearer = int(self._clock()), read_bearer(authorization)
+        is_key = bearer.startswith(KEY_START)
+        caller = find_key_caller(self._db, bearer, resource) if is_key else find_caller(self._db, bearer)
         if caller is None or caller.expires_at <= now:
-            raise InvalidToken("The access token is unknown, expired or revoked.")
+            raise InvalidToken(f"The {'API key' if is_key else 'access token'} is unknown, expired or revoked.")
         if caller.resource != resource:  # RFC 8707 §2: a token opens one address only
             raise InvalidToken("The access token is for another address of this server.")
         self._note_used(caller, now)
         return caller
 
     def _note_used(self, caller: Caller, now: int) -> None:
-        last = max(caller.used_at or 0, self._noted.get(caller.session_id, 0))
+        used = caller.session_id or caller.api_key_id
+        last = max(caller.used_at or 0, self._noted.get(used, 0))
         if now - last < USED_EVERY_SECONDS:
             return
         if len(self._noted) > 10_000:
             self._noted.clear()
-        self._noted[caller.session_id] = now
+        self._noted[used] = now
+        note = note_session_used if caller.session_id else note_key_used
         with suppress(StorageError):  # a note is not worth a failed call
-            note_session_used(self._db, caller.session_id, now=now)
+            note(self._db, used, now=now)
+
+
+def find_key_caller(db: Database, key: str, resource: str) -> Caller | None:
+    """Who an API key stands for. Raises InvalidToken if `resource` is neither /mcp nor the address of the key's profile."""
+    holder = find_key(db, key)
+    if holder is None:
+        return None
+    if urlsplit(resource).path not in ("/mcp", f"/mcp/{holder.slug}"):
+        raise InvalidToken("The API key is for another address of this server.")
+    return Caller(
+        session_id=None,
+        grant_id=holder.grant_id,
+        client_id=None,
+        user_id=holder.user_id,
+        profile_id=holder.profile_id,
+        resource=resource,
+        expires_at=holder.ends_at,
+        used_at=holder.used_at,
+        revision=holder.revision,
+        api_key_id=holder.id,
+    )
 
 
 def read_bearer(authorization: str | None) -> str:

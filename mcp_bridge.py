@@ -31,8 +31,8 @@ from mcp_http import (
     find_path,
     json_answer,
     mcp_headers,
-    read_bearer,
     read_body,
+    read_credentials,
     refuse,
 )
 from mcp_listen import Listener, Listeners
@@ -63,8 +63,8 @@ Sender = tuple[str, str | None]
 
 
 def name_sender(caller: Any, session: McpSession | None) -> Sender:
-    """One client, if it has an MCP session; else all windows of it that share a sign-in."""
-    return caller.session_id, session.id_hash if session else None
+    """One client, if it has an MCP session; else all windows of it that share a sign-in, or all programs that share a key."""
+    return caller.session_id or caller.api_key_id, session.id_hash if session else None
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Bridge:
 
     def _find_caller(self, environ: Environ) -> Any:
         """Who it is. Raises InvalidToken or InvalidRequest."""
-        return self._authenticate(read_bearer(environ), self._public_url + find_path(environ))
+        return self._authenticate(read_credentials(environ), self._public_url + find_path(environ))
 
     # --- messages ---
 

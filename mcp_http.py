@@ -16,6 +16,7 @@ from mcp_types.jsonrpc import INVALID_REQUEST
 
 from errors import InvalidRequest, InvalidToken, OAuthError, PosternError, ProtocolError, StorageError, TooManyRequests
 from protocol import answer_error, encode_json
+from store.api_keys import KEY_START
 
 MAX_BODY = 4 * 1024 * 1024
 PATH = re.compile(r"/mcp(/[a-z0-9-]{1,40})?")
@@ -52,12 +53,21 @@ def check_verb(environ: Environ) -> None:
         raise ProtocolError(INVALID_REQUEST, "Only POST is offered here", status=405)
 
 
-def read_bearer(environ: Environ) -> str | None:
-    """The Authorization header. Raises InvalidRequest if a token comes in the query as well (RFC 6750 §2)."""
-    header, query = environ.get("HTTP_AUTHORIZATION"), environ.get("QUERY_STRING")
-    if query and header is not None and "access_token" in parse_qs(query, keep_blank_values=True):
+def read_credentials(environ: Environ) -> str | None:
+    """The Authorization header; an API key may come in `X-API-Key` instead, and is then a bearer all the same.
+
+    Raises InvalidRequest if there are two, in both headers or in the query as well (RFC 6750 §2), InvalidToken if the latter
+    header has anything but an API key.
+    """
+    header, key, query = (environ.get(name) for name in ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "QUERY_STRING"))
+    if header is not None and key is not None:
+        raise InvalidRequest("Send the token or key in one header only, Authorization or X-API-Key.")
+    given = header if key is None else key
+    if query and given is not None and "access_token" in parse_qs(query, keep_blank_values=True):
         raise InvalidRequest("The token must be sent in one way only, in the Authorization header.")
-    return header
+    if key is not None and not key.startswith(KEY_START):
+        raise InvalidToken("X-API-Key must hold an API key of this server.")
+    return header if key is None else f"Bearer {key}"
 
 
 def read_body(environ: Environ) -> bytes:

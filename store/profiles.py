@@ -197,11 +197,6 @@ def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, no
 
     Raises NotFound if the feature set is not the profile's.
     """
-    known = run(
-        "SELECT id FROM feature_sets WHERE id = :id AND profile_id = :profile_id", id=feature_set_id, profile_id=profile_id
-    )
-    if not known:
-        raise NotFound("no such feature set")
     grant_id = run(
         """
         INSERT INTO grants
@@ -217,6 +212,39 @@ def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, no
         client_id=client_id,
         now=now,
     )[0]["id"]
+    put_feature_set(run, grant_id, profile_id, feature_set_id)
+    return grant_id
+
+
+def insert_key_grant(run: Run, profile_id: str, api_key_id: str, feature_set_id: str, now: int) -> str:
+    """Give an API key its one grant, in an open transaction; answers the grant's id.
+
+    Raises NotFound if the feature set is not the profile's.
+    """
+    grant_id = new_id()
+    run(
+        """
+        INSERT INTO grants
+            (id, profile_id, api_key_id, created_at, updated_at)
+        VALUES
+            (:id, :profile_id, :api_key_id, :now, :now)
+        """,
+        id=grant_id,
+        profile_id=profile_id,
+        api_key_id=api_key_id,
+        now=now,
+    )
+    put_feature_set(run, grant_id, profile_id, feature_set_id)
+    return grant_id
+
+
+def put_feature_set(run: Run, grant_id: str, profile_id: str, feature_set_id: str) -> None:
+    """Let a grant hold this feature set and no other, in an open transaction. Raises NotFound if it is not the profile's."""
+    known = run(
+        "SELECT id FROM feature_sets WHERE id = :id AND profile_id = :profile_id", id=feature_set_id, profile_id=profile_id
+    )
+    if not known:
+        raise NotFound("no such feature set")
     run("DELETE FROM grant_feature_sets WHERE grant_id = :grant_id", grant_id=grant_id)
     run(
         """
@@ -229,7 +257,6 @@ def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, no
         feature_set_id=feature_set_id,
     )
     bump_features(run)
-    return grant_id
 
 
 def list_granted_profiles(db: Database, user_id: str, client_id: str) -> frozenset[str]:

@@ -64,17 +64,21 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, on which grant, at which address. `revision` tells whether what was prepared for the grant still holds."""
+    """Who calls, on which grant, at which address. `revision` tells whether what was prepared for the grant still holds.
 
-    session_id: str
+    A client comes with a session; an API key comes by itself, and is the holder of its grant.
+    """
+
+    session_id: str | None
     grant_id: str
-    client_id: str
+    client_id: str | None
     user_id: str
     profile_id: str
     resource: str
     expires_at: int
     used_at: int | None
     revision: int
+    api_key_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,41 @@ def test_a_token_in_the_header_and_in_the_query_is_one_too_many(post):
     assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
 
 
+def test_an_api_key_may_come_in_a_header_of_its_own(post, monkeypatch):
+    monkeypatch.setitem(CALLERS, "mcp_sk_alice", CALLERS["alice"])
+
+    assert post(handshake(), Authorization=None, X_API_Key="mcp_sk_alice").status_code == 200
+    assert post(handshake(), Authorization="Bearer mcp_sk_alice").status_code == 200
+
+
+def test_that_header_takes_api_keys_only(post):
+    response = post(Authorization=None, X_API_Key="alice")
+
+    assert (response.status_code, response.get_json()["error"]) == (401, "invalid_token")
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("authorization", ["Bearer mcp_sk_alice", "Bearer alice", "Basic eDp5", ""])
+def test_both_headers_are_one_too_many(post, monkeypatch, authorization):
+    monkeypatch.setitem(CALLERS, "mcp_sk_alice", CALLERS["alice"])
+    response = post(Authorization=authorization, X_API_Key="mcp_sk_alice")
+
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["access_token", "api_key", "apiKey", "key", "x-api-key"])
+def test_an_api_key_in_the_query_is_no_key(post, monkeypatch, name):
+    monkeypatch.setitem(CALLERS, "mcp_sk_alice", CALLERS["alice"])
+
+    assert post(path=f"/mcp?{name}=mcp_sk_alice", Authorization=None).status_code == 401
+
+
+def test_an_api_key_in_its_header_and_a_token_in_the_query_is_one_too_many(post):
+    response = post(path="/mcp?access_token=alice", Authorization=None, X_API_Key="mcp_sk_alice")
+
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
+
+
 def test_a_long_body_is_refused_without_being_read(bridge, post):
     class Unreadable:
         def read(self, size=-1):

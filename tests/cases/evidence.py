@@ -12,6 +12,7 @@ UNTOLD_TABLES = frozenset({"rate_limits", "leases", "cache"})  # they count and 
 UNTOLD_COLUMNS = {  # notes of when somebody was here
     "logins": {"seen_at", "expires_at"},
     "sessions": {"used_at"},
+    "api_keys": {"used_at"},
     "mcp_sessions": {"seen_at", "expires_at"},
 }
 
