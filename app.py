@@ -31,6 +31,7 @@ from jobs import Jobs, Task, for_each
 from limits import Limits
 from mcp_bridge import Bridge
 from startup import HERE, MIGRATIONS
+from store.api_keys import purge_keys
 from store.assertions import purge_assertions
 from store.authorizations import purge_requests
 from store.cache import purge_cache
@@ -132,6 +133,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
         Task("purge sessions", HOUR, lambda now: purge_sessions(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
+        Task("purge API keys", HOUR, lambda now: purge_keys(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
