@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, g, request
 
 from client_trust import describe_redirect
 from errors import NotFound
-from listings import count_tools
+from offers import describe_offer, find_choice
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
-from store.profiles import Profile, list_feature_sets, list_granted_profiles, list_members, list_profiles, put_grant
+from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
 from store.sessions import insert_session
 from store.tokens import insert_code
 from store.users import User
@@ -68,8 +67,10 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
         document_host=urlsplit(client.id).netloc if client.kind == "cimd" else None,
         is_loopback=is_loopback,
         user=user,
-        profiles=[describe_profile(profile, profile.id in granted) for profile in profiles],
-        selected=(pick(profiles, slug=request.values.get("profile")) or profiles[0]).slug,
+        offers=[
+            describe_offer(state().db, state().connectors, profile, is_granted=profile.id in granted) for profile in profiles
+        ],
+        selected=next((item.slug for item in profiles if item.slug == request.values.get("profile")), profiles[0].slug),
         connectors=state().connectors.values(),
     )
 
@@ -81,19 +82,6 @@ def offered_profiles(user: User, wanted: AuthorizationRequest) -> list[Profile]:
     if not profiles:
         raise NotFound("no such profile")
     return profiles
-
-
-def describe_profile(profile: Profile, is_granted: bool) -> dict[str, object]:
-    """What the page says of a profile: its connections, and what each feature set would let through."""
-    members = list_members(state().db, profile.id)
-    sets = list_feature_sets(state().db, profile.id)
-    connectors = [state().connectors[member.connector] for member in members if member.connector in state().connectors]
-    return {
-        "profile": profile,
-        "members": members,
-        "is_granted": is_granted,
-        "sets": [(item, *count_tools(connectors, frozenset({item.kind}))) for item in sets],
-    }
 
 
 # --- decisions ---
@@ -110,15 +98,15 @@ def once() -> Iterator[None]:
 
 def approve(user: User, wanted: AuthorizationRequest) -> Response:
     """Grant, open a session, issue a code and send the browser back, all or nothing."""
-    profile = pick(offered_profiles(user, wanted), slug=request.form.get("profile"))
-    chosen = pick(list_feature_sets(state().db, profile.id), kind=request.form.get("feature_set")) if profile else None
-    if profile is None or chosen is None:
+    form, settings = request.form, state().settings
+    chosen = find_choice(state().db, offered_profiles(user, wanted), form.get("profile"), form.get("feature_set"))
+    if chosen is None:
         return ask(user, wanted, "Please choose a profile and what the assistant may do.")
-    settings = state().settings
+    profile, feature_set = chosen
     with once(), state().db.write() as run:
         claim_request(run, wanted.id, now())
         mark_approved(run, wanted.client_id, now())
-        grant_id = put_grant(run, profile.id, wanted.client_id, chosen.id, now())
+        grant_id = put_grant(run, profile.id, wanted.client_id, feature_set.id, now())
         session_id = insert_session(
             run, grant_id, wanted.resource, wanted.scope, lifetime=settings.session_max_seconds, now=now()
         )
@@ -127,12 +115,6 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
             now=now(),
         )  # fmt: skip
     return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
-
-
-def pick(items: list[Any], **wanted: str | None) -> Any | None:
-    """The first item with this attribute, or None."""
-    ((name, value),) = wanted.items()
-    return next((item for item in items if getattr(item, name) == value), None)
 
 
 def deny(user: User, wanted: AuthorizationRequest) -> Response:

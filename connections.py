@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, request
 
-from crypto import Unreadable
 from errors import InvalidInput, NotFound, ToolError
-from forms import list_lines, read_draft
+from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from store.connections import (
     Connection,
     Draft,
@@ -88,7 +86,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         desk=desk,
         name=name,
         lines=list_lines(desk.connector, typed, desk.connection, errors),
-        typed_secrets=seal_secrets(desk, typed or {}, errors),
+        typed_secrets=seal_typed_secrets(state().vault, desk.connector, typed or {}, errors, *place_of(desk)),
         note=note,
         error=error,
         errors=errors,
@@ -107,24 +105,12 @@ def read_form(desk: Desk) -> Draft:
 
 def read_typed(desk: Desk) -> dict[str, str]:
     """What was typed, with the secrets of the round before where none was typed anew."""
-    typed = request.form.to_dict()
-    try:
-        carried = json.loads(state().vault.unseal(typed.get("typed_secrets", ""), *place_of(desk)))
-    except Unreadable:
-        carried = {}
-    return typed | {name: secret for name, secret in carried.items() if not typed.get(name, "").strip()}
-
-
-def seal_secrets(desk: Desk, typed: Mapping[str, str], errors: Mapping[str, str]) -> str:
-    """The secrets that were typed, for the page to carry unseen from a test or a mistake to Save; '' if there are none."""
-    names = [field.name for field in desk.connector.fields if field.kind == "secret" and field.name not in errors]
-    secrets = {name: typed[name] for name in names if typed.get(name, "").strip()}
-    return state().vault.seal(json.dumps(secrets).encode(), *place_of(desk)) if secrets else ""
+    return restore_typed_secrets(state().vault, request.form.to_dict(), *place_of(desk))
 
 
 def place_of(desk: Desk) -> tuple[str, ...]:
     """What carried secrets are sealed for: this person's form of this connection."""
-    return "typed secrets", desk.user.id, desk.connector.name, desk.connection.id if desk.connection else ""
+    return desk.user.id, desk.connector.name, desk.connection.id if desk.connection else ""
 
 
 # --- what the buttons do ---

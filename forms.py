@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crypto import Unreadable, Vault
 from errors import InvalidInput
 from store.connections import Connection, Draft
 from tools import Connector, Field
@@ -71,6 +73,24 @@ def read_draft(connector: Connector, typed: Mapping[str, str], connection: Conne
     if errors:
         raise InvalidInput("Please look at the marked fields.", errors)
     return Draft(connector.name, name, settings, secrets, frozenset(forget))
+
+
+def seal_typed_secrets(
+    vault: Vault, connector: Connector, typed: Mapping[str, str], errors: Mapping[str, str], *place: str
+) -> str:
+    """The secrets that were typed, for the page to carry unseen from a test or a mistake to the end; '' if there are none."""
+    names = [field.name for field in connector.fields if field.kind == "secret" and field.name not in errors]
+    secrets = {name: typed[name] for name in names if typed.get(name, "").strip()}
+    return vault.seal(json.dumps(secrets).encode(), "typed secrets", *place) if secrets else ""
+
+
+def restore_typed_secrets(vault: Vault, typed: Mapping[str, str], *place: str) -> dict[str, str]:
+    """What was typed, with the secrets that the page carried in `typed_secrets` where none was typed anew."""
+    try:
+        carried = json.loads(vault.unseal(typed.get("typed_secrets", ""), "typed secrets", *place))
+    except Unreadable:
+        carried = {}
+    return {**typed} | {name: secret for name, secret in carried.items() if not typed.get(name, "").strip()}
 
 
 def read_secret(field: Field, text: str, secrets: dict[str, str]) -> None:

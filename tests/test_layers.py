@@ -17,7 +17,7 @@ FLOORS = {
     "8": "admin connect connections health mcp_bridge oauth people startup wellknown",
     "7.5": "mcp_listen mcp_sessions",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
-    "6": "callers cors jobs limits protocol toolbox",
+    "6": "callers cors jobs limits offers protocol toolbox",
     "5": "accounts connectors.catalog listings",
     "4.5": "client_documents",
     "4": "client_trust connectors.* upstream upstream_oauth",

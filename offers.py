@@ -1,0 +1,46 @@
+"""What a person can grant: their profiles, each with what its feature sets would let through. Knows no page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from db import Database
+from listings import count_tools
+from store.profiles import FeatureSet, Member, Profile, list_feature_sets, list_members
+from tools import Connector
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A profile to choose; `sets` has each feature set with how many tools it lets through, and how many can change something."""
+
+    profile: Profile
+    members: list[Member]
+    sets: list[tuple[FeatureSet, int, int]]
+    is_granted: bool
+
+
+def describe_offer(
+    db: Database,
+    connectors: Mapping[str, Connector],
+    profile: Profile,
+    *,
+    is_granted: bool = False,
+    joining: Connector | None = None,
+) -> Offer:
+    """What there is to say of a profile before it is granted; `joining` is about to get a connection in it."""
+    members = list_members(db, profile.id)
+    inside = [connectors[member.connector] for member in members if member.connector in connectors]
+    inside += [joining] if joining else []
+    sets = [(item, *count_tools(inside, frozenset({item.kind}))) for item in list_feature_sets(db, profile.id)]
+    return Offer(profile, members, sets, is_granted)
+
+
+def find_choice(
+    db: Database, profiles: Iterable[Profile], slug: str | None, kind: str | None
+) -> tuple[Profile, FeatureSet] | None:
+    """The one of these profiles that has this slug, and its feature set of this kind; None if there are no such two."""
+    profile = next((item for item in profiles if item.slug == slug), None)
+    sets = list_feature_sets(db, profile.id) if profile else []
+    return next(((profile, item) for item in sets if item.kind == kind), None)
