@@ -147,7 +147,7 @@ def test_other_processes_of_its_user_do_not_see_the_key(tmp_path: Path):
 def test_it_stops_and_hangs_up_cleanly(tmp_path: Path):
     with running_server(tmp_path, WORKERS="2") as server:
         server.process.send_signal(signal.SIGHUP)
-        assert all(server.answers() for _ in range(30))
+        assert all(server.answers(timeout=20) for _ in range(30))
         with socket.create_connection(("127.0.0.1", server.port)):
             assert server.stop() == 0
         assert "Traceback" not in server.log
