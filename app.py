@@ -17,6 +17,7 @@ import connections
 import health
 import oauth
 import people
+import register
 import web
 import wellknown
 from callers import Callers
@@ -35,6 +36,7 @@ from store.api_keys import purge_keys
 from store.assertions import purge_assertions
 from store.authorizations import purge_requests
 from store.cache import purge_cache
+from store.clients import purge_clients
 from store.connections import list_connections_of
 from store.keys import open_vault
 from store.mcp_sessions import purge_mcp_sessions
@@ -48,7 +50,7 @@ from tools import Call, Connector
 
 HOUR, DAY = 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
-PAGES = (people.bp, connect.bp, connections.bp, admin.bp, oauth.bp, wellknown.bp, health.bp)
+PAGES = (people.bp, connect.bp, connections.bp, admin.bp, register.bp, oauth.bp, wellknown.bp, health.bp)
 
 
 class Gate:
@@ -130,6 +132,7 @@ def list_tasks(state: web.State) -> list[Task]:
     tasks = [
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
+        Task("purge clients", HOUR, lambda now: purge_clients(db, now=now)),
         Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
         Task("purge sessions", HOUR, lambda now: purge_sessions(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # OAuth 2.1 §3.1 forbids it at /authorize; assistants in a browser need the rest
-OPEN_ENDPOINTS = frozenset(
-    {
-        "oauth.register",
-        "oauth.token",
-        "oauth.revoke",
-        "wellknown.authorization_server_metadata",
-        "wellknown.protected_resource_metadata",
-    }
-)
+OPEN_ENDPOINTS = {  # endpoint -> the methods of its address
+    "register.create": "POST",
+    "register.read": "GET, PUT, DELETE",
+    "register.replace": "GET, PUT, DELETE",
+    "register.delete": "GET, PUT, DELETE",
+    "oauth.token": "POST",
+    "oauth.revoke": "POST",
+    "wellknown.authorization_server_metadata": "GET",
+    "wellknown.protected_resource_metadata": "GET",
+}
 READABLE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After"}
 PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, MCP-Protocol-Version",
     "Access-Control-Max-Age": "86400",
 }
@@ -32,7 +32,8 @@ def page_headers(endpoint: str | None, method: str) -> Mapping[str, str]:
     """The headers for an endpoint of Flask's: none for most."""
     if endpoint not in OPEN_ENDPOINTS:
         return {}
-    return READABLE | PREFLIGHT if method == "OPTIONS" else READABLE
+    allowed = {"Access-Control-Allow-Methods": OPEN_ENDPOINTS[endpoint]}
+    return READABLE | PREFLIGHT | allowed if method == "OPTIONS" else READABLE
 
 
 def mcp_headers(origin: str, method: str) -> Mapping[str, str]:

@@ -1,20 +1,19 @@
-"""The authorization server's endpoints: register, authorize, token, revoke, introspect. Asks the person nothing."""
+"""The authorization server's endpoints: authorize, token, revoke, introspect. Asks the person nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from client_trust import SECRET_METHODS, authenticate_client, check_registration, read_credentials
-from crypto import hash_token, new_id, new_token
-from errors import InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
+from client_trust import authenticate_client, read_credentials
+from crypto import new_id
+from errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
 from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request
-from store.clients import Client, find_client, put_client
+from store.clients import Client, find_client
 from store.profiles import list_granted_profiles
 from store.tokens import (
     Lifetimes,
@@ -26,52 +25,12 @@ from store.tokens import (
     revoke_token,
     trade_refresh,
 )
-from web import answer_client, browser_hash, client_address, find_current_login, now, see_other, state
+from web import answer_client, browser_hash, client_address, find_current_login, no_store, now, see_other, state
 
 bp = Blueprint("oauth", __name__)
 
 FORM_MAX = 64 * 1024
 FIELDS_MAX = 100
-
-
-# --- registration (RFC 7591) ---
-
-
-@bp.post("/register")
-def register() -> Response:
-    """Register a client that nobody has verified (RFC 7591 §3). Answers 201 with its id, and its secret if it has one."""
-    if state().settings.registration == "closed":
-        abort(404)
-    request.max_content_length = FORM_MAX
-    if request.mimetype != "application/json":
-        raise InvalidClientMetadata("The body must be application/json.")
-    body = request.get_json(silent=True)
-    metadata = check_registration(body, state().settings)
-    state().limits.registration(client_address())
-    secret = new_token("mcp_cs_") if metadata["token_endpoint_auth_method"] in SECRET_METHODS else None
-    client = Client(
-        id="client_" + new_id(),  # random: never one that the caller chose, never a URL
-        kind="dcr",
-        name=metadata.get("client_name"),
-        auth_method=metadata["token_endpoint_auth_method"],
-        secret_hash=hash_token(secret) if secret else None,
-        redirect_uris=tuple(metadata["redirect_uris"]),
-        metadata=metadata,
-        created_at=now(),
-    )
-    put_client(state().db, client)
-    issued: dict[str, Any] = {"client_id": client.id, "client_id_issued_at": client.created_at}
-    if secret:
-        issued |= {"client_secret": secret, "client_secret_expires_at": 0}
-    return no_store(jsonify(issued | metadata), 201)
-
-
-def no_store(response: Response, status: int = 200) -> Response:
-    """An answer with credentials in it (RFC 6749 §5.1)."""
-    response.status_code = status
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Pragma"] = "no-cache"
-    return response
 
 
 # --- authorize (OAuth 2.1 §4.1.1) ---

@@ -131,17 +131,19 @@ CREATE TABLE feature_sets (
 -- 4. Who may come in -------------------------------------------------------------------------------------------------
 
 -- store/clients.py
--- An OAuth client, that is, an assistant. Nobody has verified what it says of itself; of a 'cimd' one its host is known.
+-- An OAuth client, that is, an assistant. Nobody has verified what it says of itself; of a 'cimd' one its host is known, and
+-- a 'preregistered' one was made by the owner.
 CREATE TABLE clients (
-    id            TEXT PRIMARY KEY,                       -- random for 'dcr', the document's URL for 'cimd'
-    kind          TEXT NOT NULL CHECK (kind IN ('dcr', 'cimd')),
+    id            TEXT PRIMARY KEY,                       -- random, but the document's URL for 'cimd'
+    kind          TEXT NOT NULL CHECK (kind IN ('dcr', 'cimd', 'preregistered')),
     name          TEXT,                                   -- untrusted text; null: it gave none
     auth_method   TEXT NOT NULL CHECK (auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
     secret_hash   TEXT,                                   -- null unless the method needs a secret
     metadata_json TEXT NOT NULL,                          -- what it registered, as accepted (RFC 7591 §2)
     created_at    INTEGER NOT NULL,
     fresh_until   INTEGER,                                -- 'cimd' only: then the document is fetched again
-    approved_at   INTEGER                                 -- the first consent; null: never, and so prunable
+    approved_at   INTEGER,                                -- the first consent; null: never, and so prunable, unless the owner made it
+    registration_token_hash TEXT                          -- 'dcr' only: opens /register/<id> (RFC 7592); null: it has none
 );
 CREATE INDEX clients_never_approved ON clients (created_at) WHERE approved_at IS NULL;
 

@@ -22,7 +22,7 @@ from client_trust import add_parameters
 from config import Settings
 from crypto import Vault, hash_token, new_id, new_token, same
 from db import Database
-from errors import InvalidClient, InvalidInput, NotFound, OAuthError, StorageError, TooManyRequests, trace
+from errors import InvalidClient, InvalidInput, InvalidToken, NotFound, OAuthError, StorageError, TooManyRequests, trace
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
@@ -35,7 +35,9 @@ DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
 PLAIN_MAX = 80
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
-API_ENDPOINTS = frozenset({"oauth.register", "oauth.token", "oauth.revoke", "oauth.introspect"})
+API_ENDPOINTS = frozenset(
+    ("register.create", "register.read", "register.replace", "register.delete", "oauth.token", "oauth.revoke", "oauth.introspect")
+)
 # A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
 CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
 ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
@@ -264,6 +266,14 @@ def send_headers(response: Response) -> Response:
     return response
 
 
+def no_store(response: Response, status: int = 200) -> Response:
+    """An answer that nobody may keep, such as one with credentials in it (RFC 6749 §5.1)."""
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
 def see_other(location: str) -> Response:
     """303: what follows a POST is a GET (RFC 9700 §4.12)."""
     return redirect(location, 303)
@@ -289,11 +299,11 @@ def answer_oauth_error(error: OAuthError) -> Response:
     """An OAuth error: JSON for programs (RFC 6749 §5.2), a page for people."""
     if request.endpoint not in API_ENDPOINTS:
         return page("message.html", 400, title="This sign-in cannot go on", message=error.description, code=error.code)
-    response = jsonify(error=error.code, error_description=error.description)
-    response.status_code = error.status
-    response.headers["Cache-Control"] = "no-store"
+    response = no_store(jsonify(error=error.code or "invalid_token", error_description=error.description), error.status)
     if isinstance(error, InvalidClient) and error.challenge:
         response.headers["WWW-Authenticate"] = 'Basic realm="Postern"'
+    if isinstance(error, InvalidToken):
+        response.headers["WWW-Authenticate"] = f'Bearer error="{error.code}"' if error.code else "Bearer"  # RFC 6750 §3
     return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,20 @@ from accounts import add_account
 from crypto import Unreadable, Vault
 from db import Database
 from errors import InvalidInput, NotFound
+from store.authorizations import AuthorizationRequest, create_request, decide_request
 from store.cache import ScopedCache, purge_cache
-from store.clients import Client, find_client, mark_approved, prune_never_approved, put_client
+from store.clients import (
+    NEVER_APPROVED_SECONDS,
+    Client,
+    delete_client,
+    find_client,
+    list_clients,
+    mark_approved,
+    prune_never_approved,
+    purge_clients,
+    put_client,
+    replace_client,
+)
 from store.connections import (
     Draft,
     delete_connection,
@@ -172,8 +185,49 @@ def test_the_oldest_never_approved_clients_make_room(db: Database):
         add_client(db, f"client_{number}", created_at=NOW + number)
     with db.write() as run:
         mark_approved(run, "client_0", NOW)
-        prune_never_approved(run, keep=2)
+        prune_never_approved(run, NOW, keep=2)
     assert [row["id"] for row in db.query("SELECT id FROM clients ORDER BY id")] == ["client_0", "client_3", "client_4"]
+
+
+def test_clients_that_nobody_approved_for_a_week_are_dropped(db: Database):
+    add_client(db, "client_old")
+    add_client(db, "client_made", kind="preregistered")
+    add_client(db, "client_young", created_at=NOW + 1)
+    purge_clients(db, now=NOW + NEVER_APPROVED_SECONDS - 1)
+    assert len(list_clients(db)) == 3
+    purge_clients(db, now=NOW + NEVER_APPROVED_SECONDS)
+    assert [client.id for client in list_clients(db)] == ["client_young", "client_made"]
+
+
+def test_a_client_that_waits_for_its_person_or_has_a_grant_is_not_dropped(db: Database, vault: Vault, alice: User):
+    later = NOW + NEVER_APPROVED_SECONDS
+    for number in range(4):
+        add_client(db, f"client_{number}")
+        wanted = AuthorizationRequest(
+            f"r{number}", "b", f"client_{number}", "https://a.example/", None, "mcp", "m", "c", later + number
+        )
+        create_request(db, wanted, now=NOW)
+    decide_request(db, "r3", now=NOW)
+    (home,) = list_profiles(db, alice.id)
+    with db.write() as run:
+        put_grant(run, home.id, "client_0", list_feature_sets(db, home.id)[0].id, NOW)
+        prune_never_approved(run, NOW, keep=0)
+    assert {client.id for client in list_clients(db)} == {"client_0", "client_1", "client_2"}
+    purge_clients(db, now=later + 1)
+    assert {client.id for client in list_clients(db)} == {"client_0", "client_2"}
+
+
+def test_a_client_changes_and_goes(db: Database):
+    client = add_client(db, "client_a", redirect_uris=("https://a.example/cb", "https://b.example/cb"))
+    other = replace(client, name="B", redirect_uris=("https://b.example/cb",), secret_hash="h", auth_method="client_secret_post")
+    replace_client(db, other)
+    assert find_client(db, "client_a") == other
+    delete_client(db, "client_a")
+    assert find_client(db, "client_a") is None
+    for gone in (lambda: delete_client(db, "client_a"), lambda: replace_client(db, other)):
+        with pytest.raises(NotFound):
+            gone()
+    assert list_clients(db) == []
 
 
 # --- cache ---

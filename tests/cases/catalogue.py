@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 ROWS = {
+    "registration": "R-25 R-27 R-29 R-30",
     "metadata": "M-01 M-02 M-03 M-04 M-05 M-06 M-07 M-09 M-10 M-11 M-13 M-14 M-20",
     "authorize": (
         "A-01 A-02 A-03 A-04 A-05 A-06 A-08 A-10 A-11 A-12 A-13 A-14 A-15 A-16 A-17 A-18 A-19 A-20 A-21 A-24 A-25 A-30 A-31 A-32"
