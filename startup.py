@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from accounts import add_account
+from accounts import insert_account
 from config import Settings
+from crypto import hash_password
 from db import Database, is_fresh, migrate, open_database
-from errors import ConfigError, InvalidInput
 from store.keys import make_data_key, open_vault, rewrap_data_key
-from store.users import count_users, replace_setup_code
+from store.users import count_users, find_weakness, replace_setup_code
 
 HERE = Path(__file__).parent
 SCHEMA, MIGRATIONS = HERE / "schema.sql", HERE / "migrations"
@@ -56,8 +56,9 @@ def greet(db: Database, settings: Settings, now: int) -> list[str]:
     if settings.owner_password is None:
         code = replace_setup_code(db, now=now)
         return [f"First, make your account: {settings.public_url}/setup", f"One-time code: {code}", ""]
-    try:
-        add_account(db, open_vault(db, settings.master_key), "owner", settings.owner_password, now=now)
-    except InvalidInput as error:
-        raise ConfigError(f"OWNER_PASSWORD: {error.fields.get('password', error)}") from None
-    return ["Sign in as: owner", ""]
+    with db.write() as run:
+        insert_account(run, open_vault(db, settings.master_key), "owner", hash_password(settings.owner_password), now)
+    greeting = ["Sign in as: owner"]
+    if weakness := find_weakness("owner", settings.owner_password):  # told, not refused: who sets it here has decided
+        greeting.append(f"OWNER_PASSWORD is weak. {weakness} Change it: {settings.public_url}/account")
+    return [*greeting, ""]
