@@ -311,7 +311,7 @@ class Bridge:
 
 def check_param_headers(tool: Tool | None, turn: Turn) -> None:
     """Raise ProtocolError -32020 if an `Mcp-Param-…` header and the argument it mirrors differ."""
-    if tool is None:
+    if tool is None or not tool.has_headers:
         return
     arguments = turn.request.params.get("arguments") or {}
     rejection = validate_mcp_param_headers(tool.input_schema, arguments, turn.headers)

@@ -8,6 +8,7 @@ import keyword
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from pydantic import ConfigDict, TypeAdapter, create_model
@@ -58,6 +59,11 @@ class Tool:
     streams: bool = False  # True: may log, ask or report progress, so that it gets a thread of its own
     icons: tuple[Mapping[str, Any], ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def has_headers(self) -> bool:
+        """Whether an argument is mirrored in an HTTP header (`x-mcp-header`); looked up once, for few tools have any."""
+        return "x-mcp-header" in json.dumps(self.input_schema)
 
 
 @dataclass(frozen=True)
