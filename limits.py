@@ -1,4 +1,4 @@
-"""Limits of the sign-in pages, in words. Counts in the database, so that all workers count together; knows no HTTP."""
+"""Limits of pages and endpoints for signing in, in words. Counts in the database, for all workers together; knows no HTTP."""
 
 from __future__ import annotations
 
@@ -26,10 +26,29 @@ class Limits:
         """150 registrations for an address, and 150 more in each hour."""
         self._take("registration", address, capacity=150, per_seconds=3600)
 
+    def authorize(self, address: str) -> None:
+        """120 visits to /authorize for an address, and 120 more in each minute."""
+        self._take("authorize", address, capacity=120, per_seconds=60)
+
+    def token(self, address: str) -> None:
+        """300 requests about tokens for an address, and 300 more in each minute: many assistants come from one."""
+        self._take("token", address, capacity=300, per_seconds=60)
+
+    def failed_client(self, client_id: str, address: str) -> None:
+        """20 failed authentications of a client from an address, and 20 more in each minute.
+
+        Only failures are counted and refused, so that nobody can keep out a client by failing in its name.
+        """
+        self._take("failed client", f"{client_id} {address}", capacity=20, per_seconds=60)
+
     def client_document(self, address: str) -> None:
         """20 descriptions of clients to fetch for an address, and 20 more in each minute; 200 a minute for all together."""
         self._take("client document", address, capacity=20, per_seconds=60)
         self._take("client document", "everybody", capacity=200, per_seconds=60)
+
+    def api_key(self, user_id: str) -> None:
+        """10 API keys made by a user, and 10 more in each hour."""
+        self._take("API key", user_id, capacity=10, per_seconds=3600)
 
     def setup(self, address: str) -> None:
         """10 tries of a set-up code for an address, and 10 more in each minute."""

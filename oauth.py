@@ -43,6 +43,7 @@ def authorize() -> Response:
         raise MethodNotAllowed(["GET", "POST"])
     if request.method == "POST":  # the same as GET; the browser sends its cookie only with the GET that follows
         return see_other("/authorize?" + urlencode(list(request.form.items(multi=True))))
+    state().limits.authorize(client_address())
     visit = Visit(
         db=state().db,
         settings=state().settings,
@@ -115,9 +116,14 @@ def read_token_form() -> dict[str, str]:
 
 
 def authenticate(form: dict[str, str]) -> Client:
-    """The client behind a request, if it is who it says. Raises InvalidClient or InvalidRequest."""
+    """The client behind a request, if it is who it says. Raises InvalidClient, InvalidRequest or TooManyRequests."""
+    state().limits.token(client_address())
     credentials = read_credentials(request.headers.get("Authorization"), form)
-    return authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
+    try:
+        return authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
+    except InvalidClient:
+        state().limits.failed_client(credentials.client_id, client_address())
+        raise
 
 
 def lifetimes() -> Lifetimes:

@@ -49,6 +49,43 @@ def test_a_policy_allows_so_many_and_then_one_after_the_other(limits, clock, pol
     assert count_allowed(lambda: take("192.0.2.1"), capacity + 5)[0] == capacity  # it does not save up more
 
 
+@pytest.mark.parametrize(("policy", "capacity"), [("authorize", 120), ("token", 300)], ids=["authorize", "token"])
+def test_endpoints_allow_a_crowd_at_once_and_another_each_minute(limits, clock, policy, capacity):
+    take = getattr(limits, policy)
+    assert count_allowed(lambda: take("192.0.2.1"), capacity + 5) == (capacity, 1)
+    assert count_allowed(lambda: take("192.0.2.2"), 1) == (1, None)
+    clock.forward(1)
+    assert count_allowed(lambda: take("192.0.2.1"), capacity) == (capacity // 60, 1)
+    clock.forward(60)
+    assert count_allowed(lambda: take("192.0.2.1"), capacity + 5) == (capacity, 1)
+
+
+def test_an_address_is_not_written_down(limits, db):
+    limits.token("192.0.2.1")
+    limits.failed_client("client_a", "192.0.2.1")
+    rows = db.query("SELECT bucket_hash FROM rate_limits")
+    assert [len(row["bucket_hash"]) for row in rows] == [64, 64]
+    assert not any("192.0.2" in row["bucket_hash"] or "client" in row["bucket_hash"] for row in rows)
+
+
+def test_a_clock_that_jumps_back_locks_nobody_out(limits, clock):
+    count_allowed(lambda: limits.setup("192.0.2.1"), 15)
+    clock.forward(-86400)
+    assert count_allowed(lambda: limits.setup("192.0.2.1"), 15) == (10, 6)
+
+
+def test_clocks_that_differ_a_little_let_nobody_have_more(limits, clock):
+    count_allowed(lambda: limits.setup("192.0.2.1"), 15)
+    clock.forward(-30)
+    assert count_allowed(lambda: limits.setup("192.0.2.1"), 15) == (0, 36)
+
+
+def test_failures_of_a_client_are_counted_for_it_and_where_it_is(limits):
+    assert count_allowed(lambda: limits.failed_client("client_a", "192.0.2.1"), 25) == (20, 3)
+    assert count_allowed(lambda: limits.failed_client("client_a", "192.0.2.2"), 1) == (1, None)
+    assert count_allowed(lambda: limits.failed_client("client_b", "192.0.2.1"), 1) == (1, None)
+
+
 def test_one_address_does_not_use_up_another_ones(limits):
     count_allowed(lambda: limits.setup("192.0.2.1"), 20)
     assert count_allowed(lambda: limits.setup("192.0.2.2"), 20)[0] == 10

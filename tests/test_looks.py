@@ -234,7 +234,7 @@ def see_sign_in(seen: Looks, page: Page, server: Server) -> None:
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     seen.at("sign-in after a mistake", page)
-    change_database(server, "UPDATE rate_limits SET full_at = full_at + 3600")  # as if somebody had tried for an hour
+    change_database(server, "UPDATE rate_limits SET full_at = full_at + 90")  # as if somebody had gone on trying
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     seen.at("429", page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -25,9 +26,12 @@ HOUSE_KEY = "3bd7f2c1905e6a84d17cf3092ab58e641f70c9d25bb8a6e3408f1d7ac2956e0b"
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real Postern with the connectors of tests. Codes live long enough for a whole table of cases."""
+    """A real Postern with the connectors of tests. Codes live long enough for a whole table of cases.
+
+    It believes where a request says that it comes from, so that the cases do not use up each other's limits.
+    """
     folder = tmp_path_factory.mktemp("cases")
-    environ = {"OWNER_PASSWORD": PASSWORD, "CODE_TTL_SECONDS": "600"}
+    environ = {"OWNER_PASSWORD": PASSWORD, "CODE_TTL_SECONDS": "600", "TRUST_PROXY": "1"}
     with running_server(folder, "fixture_connector,cases.trouble_connector", **environ) as running:
         yield running
 
@@ -122,6 +126,23 @@ def owner(house: House) -> Person:
     person = Person(house.url, session=house.session())
     person.sign_in()
     return person
+
+
+# --- limits ---
+
+ADDRESSES = (f"10.{number // 65536}.{number // 256 % 256}.{number % 256}" for number in itertools.count(1))
+
+
+@pytest.fixture(autouse=True)
+def _each_test_has_an_address_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it sends comes from there, unless it says otherwise."""
+    send, address = requests.Session.send, next(ADDRESSES)
+
+    def send_from_there(session: requests.Session, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        request.headers.setdefault("X-Forwarded-For", address)
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", send_from_there)
 
 
 # --- X-06 ---
