@@ -1,9 +1,10 @@
-"""The plain page of what a person has: connections and sessions. Changes of one connection are in connections.py."""
+"""The plain page of what a person has: connections, sessions, keys. What changes them is in connections.py and api_keys.py."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from store.api_keys import list_keys
 from store.connections import list_connections
 from store.profiles import list_members, list_profiles
 from store.sessions import end_session, list_sessions
@@ -26,6 +27,8 @@ def overview() -> Response:
         connections=list_connections(state().db, user.id),
         connectors=state().connectors,
         sessions=list_sessions(state().db, user.id, now=now()),
+        keys=list_keys(state().db, user.id),
+        now=now(),
     )
 
 

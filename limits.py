@@ -46,13 +46,13 @@ class Limits:
         self._take("client document", address, capacity=20, per_seconds=60)
         self._take("client document", "everybody", capacity=200, per_seconds=60)
 
-    def api_key(self, user_id: str) -> None:
-        """10 API keys made by a user, and 10 more in each hour."""
-        self._take("API key", user_id, capacity=10, per_seconds=3600)
-
     def setup(self, address: str) -> None:
         """10 tries of a set-up code for an address, and 10 more in each minute."""
         self._take("setup", address, capacity=10, per_seconds=60)
+
+    def api_key(self, user_id: str) -> None:
+        """10 API keys made by a user, and 10 more in each hour."""
+        self._take("API key", user_id, capacity=10, per_seconds=3600)
 
     def login(self, identity: str) -> None:
         """10 tries to sign in, and 10 more in each minute.

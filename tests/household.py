@@ -15,8 +15,9 @@ from accounts import insert_account
 from app import create_app
 from config import Settings
 from startup import prepare
+from store.api_keys import insert_key
 from store.connections import Draft, insert_connection
-from store.profiles import insert_member, list_profiles
+from store.profiles import insert_key_grant, insert_member, list_feature_sets, list_profiles
 from store.sessions import list_sessions
 from store.users import User, create_login
 
@@ -27,7 +28,7 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 
 
 class House:
-    """A Postern with Alice, who owns it and has a connection with a secret and a session, and with Bob."""
+    """A Postern with Alice, who owns it and has a connection with a secret, a session and an API key, and with Bob."""
 
     def __init__(self, settings: Settings):
         prepare(settings)
@@ -46,13 +47,23 @@ class House:
             insert_member(run, list_profiles(self.db, self.alice.id)[0].id, self.connection_id, "secretive")
         self.approve(self.browser(self.alice))
         self.session_id = list_sessions(self.db, self.alice.id, now=NOW)[0].id
+        self.key_id, self.key = self.make_key(self.alice, "Backup script")
         return self
+
+    def make_key(self, user: User, name: str, kind: str = "all", lifetime: int | None = None) -> tuple[str, str]:
+        """A key of the user's for their first profile: its id, and the key."""
+        profile = list_profiles(self.db, user.id)[0]
+        (chosen,) = [item for item in list_feature_sets(self.db, profile.id) if item.kind == kind]
+        with self.db.write() as run:
+            key_id, key = insert_key(run, user.id, name, lifetime=lifetime, now=self.now)
+            insert_key_grant(run, profile.id, key_id, chosen.id, self.now)
+        return key_id, key
 
     def browser(self, user: User | None = None) -> Client:
         """A browser, in which the user is signed in."""
         browser = Client(self.gate)
         if user:
-            browser.set_cookie("postern", create_login(self.db, user.id, now=NOW))
+            browser.set_cookie("postern", create_login(self.db, user.id, now=self.now))
         return browser
 
     def ask(self, browser: Client, name: str | None = "Assistant", callback: str = CALLBACK) -> str:

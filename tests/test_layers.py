@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
-    "8": "admin connect connections health mcp_bridge oauth people register startup wellknown",
+    "8": "admin api_keys connect connections health mcp_bridge oauth people register startup wellknown",
     "7.5": "mcp_listen mcp_sessions",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers cors jobs limits offers protocol toolbox",
@@ -31,7 +31,7 @@ FLOORS = {
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
-    "flask": "app web admin connect connections health oauth people register wellknown",
+    "flask": "app web admin api_keys connect connections health oauth people register wellknown",
     "gunicorn": "gate_worker",
     "gate_worker": "gunicorn.conf",
     "requests": "fetch",

@@ -517,6 +517,21 @@ def test_nobody_cancels_another_call(bridge, post, waiting, who, identity):
     answer.close()
 
 
+def test_a_key_cancels_its_own_calls_and_those_of_no_other_key(bridge, post, waiting, monkeypatch):
+    for name in ("a", "b"):
+        who = SimpleNamespace(user_id="alice", grant_id=f"grant-{name}", session_id=None, api_key_id=f"key-{name}")
+        monkeypatch.setitem(CALLERS, f"mcp_sk_{name}", who)
+    _, answer = open_stream(bridge, handshake("tools/call", 1, name="wait"), {"Authorization": "Bearer mcp_sk_a"})
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+
+    assert post(cancel, Authorization="Bearer mcp_sk_b").status_code == 202
+    assert not waiting.cancelled.wait(0.1)
+
+    assert post(cancel, Authorization="Bearer mcp_sk_a").status_code == 202
+    assert waiting.cancelled.wait(5)
+    answer.close()
+
+
 def test_of_two_calls_under_one_id_neither_is_cancelled(bridge, post, waiting):
     streams = [open_stream(bridge, handshake("tools/call", 1, name="wait"))[1] for _ in range(2)]
 

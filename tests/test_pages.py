@@ -46,6 +46,8 @@ PAGES = {
     "/account": 200,
     "/connections/new?connector=personal_context": 200,
     "/connections/{connection}": 200,
+    "/keys/new": 200,
+    "/keys/new?connector=personal_context": 200,
     "{consent}": 200,
     "/authorize": 400,
     "/connect?request=unknown": 403,

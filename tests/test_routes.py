@@ -45,6 +45,7 @@ def real_values(house: House) -> dict[str, str]:
     return {
         "connection_id": house.connection_id,
         "session_id": house.session_id,
+        "key_id": house.key_id,
         "client_id": house.db.query("SELECT id FROM clients")[0]["id"],
         "slug": "home",
         "filename": "style.css",

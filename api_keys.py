@@ -1,0 +1,147 @@
+"""Pages for API keys: make one, with a new connection on the same page if wanted; take one back. A key is shown once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, request
+
+from errors import InvalidInput, NotFound, ToolError
+from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
+from offers import describe_offer, find_choice
+from store.api_keys import check_key_name, insert_key, revoke_key
+from store.connections import insert_connection
+from store.profiles import FeatureSet, Profile, insert_key_grant, insert_member, list_profiles
+from store.users import User
+from tools import Connector
+from web import current_user, now, page, see_other, state
+
+bp = Blueprint("api_keys", __name__)
+
+DAY = 86400
+LIFETIMES = {  # value in the form -> (words, seconds)
+    "365": ("A year", 365 * DAY),
+    "90": ("90 days", 90 * DAY),
+    "30": ("30 days", 30 * DAY),
+    "never": ("As long as it is used", None),
+}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the form works on: a key of the user's, and a new connection of `connector` if one was asked for."""
+
+    user: User
+    connector: Connector | None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The key that a person asked for, checked."""
+
+    name: str
+    profile: Profile
+    feature_set: FeatureSet
+    lifetime: int | None
+
+
+@bp.route("/keys/new", methods=["GET", "POST"])
+def new() -> Response:
+    """Make a key; with `connector`, a connection of it in the same go."""
+    user, name = current_user(), request.values.get("connector", "")
+    connector = state().connectors.get(name)
+    if name and connector is None:
+        raise NotFound("no such connector")
+    desk = Desk(user, connector)
+    if request.method == "GET":
+        return show(desk)
+    action = ACTIONS.get(request.form.get("action", ""))
+    if action is None:
+        return show(desk, 400, error="Please use one of the buttons.")
+    try:
+        return action(desk)
+    except (InvalidInput, ToolError) as mistake:
+        return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
+
+
+@bp.post("/keys/<key_id>/revoke")
+def revoke(key_id: str) -> Response:
+    """Take a key back: it opens nothing from the next request on."""
+    revoke_key(state().db, current_user().id, key_id, now=now())
+    return see_other("/admin")
+
+
+def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
+    """The form, with what was typed."""
+    errors, connector = errors or {}, desk.connector
+    typed = read_typed(desk) if request.method == "POST" else None
+    profiles = list_profiles(state().db, desk.user.id)
+    slugs = [profile.slug for profile in profiles]
+    return page(
+        "new_key.html",
+        status,
+        connector=connector,
+        connectors=state().connectors.values(),
+        values=typed or {},
+        lines=list_lines(connector, typed, None, errors) if connector else [],
+        typed_secrets=seal_typed_secrets(state().vault, connector, typed or {}, errors, *place_of(desk)) if connector else "",
+        offers=[describe_offer(state().db, state().connectors, profile, joining=connector) for profile in profiles],
+        selected=request.values.get("profile") if request.values.get("profile") in slugs else slugs[0],
+        lifetimes=LIFETIMES,
+        note=note,
+        error=error,
+        errors=errors,
+    )
+
+
+# --- what was typed ---
+
+
+def read_typed(desk: Desk) -> dict[str, str]:
+    """What was typed, with the connection's secrets of the round before where none was typed anew."""
+    typed = request.form.to_dict()
+    return restore_typed_secrets(state().vault, typed, *place_of(desk)) if desk.connector else typed
+
+
+def place_of(desk: Desk) -> tuple[str, ...]:
+    """What carried secrets are sealed for: this person's new connection of this connector."""
+    return desk.user.id, desk.connector.name, ""
+
+
+def read_wish(user: User, typed: dict[str, str]) -> Wish:
+    """The key that was asked for. Raises InvalidInput with what has to be mended."""
+    name = check_key_name(typed.get("key_name", ""))
+    choice = find_choice(state().db, list_profiles(state().db, user.id), typed.get("profile"), typed.get("feature_set"))
+    if choice is None or typed.get("lifetime") not in LIFETIMES:
+        raise InvalidInput("Please choose a profile, what the key may do, and for how long.")
+    return Wish(name, *choice, LIFETIMES[typed["lifetime"]][1])
+
+
+# --- what the buttons do ---
+
+
+def try_out(desk: Desk) -> Response:
+    """Ask the service whether what was typed works; nothing is kept."""
+    if desk.connector is None:
+        raise InvalidInput("There is nothing to test here.")
+    return show(desk, note=state().toolbox.try_draft(read_draft(desk.connector, read_typed(desk)), None))
+
+
+def make(desk: Desk) -> Response:
+    """Make the key, and before it the connection, all or nothing. The answer is the only page that ever shows the key."""
+    typed, db = read_typed(desk), state().db
+    wish = read_wish(desk.user, typed)
+    draft = read_draft(desk.connector, typed) if desk.connector else None
+    state().limits.api_key(desk.user.id)
+    with db.write() as run:
+        if draft:
+            connection_id = insert_connection(run, state().vault, desk.user.id, draft, now())
+            insert_member(run, wish.profile.id, connection_id, draft.name)
+        key_id, key = insert_key(run, desk.user.id, wish.name, lifetime=wish.lifetime, now=now())
+        insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())
+    ends_at = None if wish.lifetime is None else now() + wish.lifetime
+    return page("key.html", key=key, wish=wish, ends_at=ends_at, mcp_url=state().settings.mcp_url)
+
+
+ACTIONS: dict[str, Callable[[Desk], Response]] = {"test": try_out, "make": make}
