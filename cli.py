@@ -12,10 +12,13 @@ from collections.abc import Callable
 from accounts import add_account, set_password
 from config import Settings, load_settings
 from db import Database, check_current, open_database
-from errors import InvalidInput, PosternError
+from errors import InvalidInput, NotFound, PosternError
+from offers import find_choice
 from startup import MIGRATIONS, bring_up_to_date
+from store.api_keys import insert_key, list_keys, revoke_key
 from store.keys import open_vault
-from store.users import count_users, find_user_by_name, list_users, replace_setup_code
+from store.profiles import insert_key_grant, list_profiles
+from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,9 +47,25 @@ def make_parser() -> argparse.ArgumentParser:
     change = add_command(commands, "set-password", change_password, "give a user a new password; signs everything of theirs out")
     change.add_argument("name", metavar="NAME")
     add_command(commands, "users", show_users, "list the users")
+    add_key_commands(commands)
     add_command(commands, "setup-code", new_setup_code, "make a new one-time code for /setup")
     add_command(commands, "migrate", run_migrations, "bring the database up to date (the server does it at its start)")
     return parser
+
+
+def add_key_commands(commands) -> None:
+    """The commands about API keys."""
+    add = add_command(commands, "add-key", add_key, "make an API key, and print it: it is never shown again")
+    add.add_argument("user", metavar="USER")
+    add.add_argument("--name", required=True, help="what will use it")
+    add.add_argument("--profile", metavar="SLUG", help="the user's default profile if left out")
+    add.add_argument("--feature-set", default="all", metavar="KIND", help="all (the default) or read_only")
+    add.add_argument("--days", type=int, default=365, help="how long it is good (365); 0: as long as it is used")
+    show = add_command(commands, "keys", show_keys, "list the API keys, of one user or of all")
+    show.add_argument("user", metavar="USER", nargs="?")
+    revoke = add_command(commands, "revoke-key", take_key_back, "make an API key good for nothing, at once")
+    revoke.add_argument("user", metavar="USER")
+    revoke.add_argument("key_id", metavar="ID", help="as `keys` lists it")
 
 
 def add_command(commands, name: str, run: Callable[[Database, Settings, argparse.Namespace], None], help_text: str):
@@ -68,11 +87,17 @@ def add_user(db: Database, settings: Settings, options: argparse.Namespace) -> N
 def change_password(db: Database, settings: Settings, options: argparse.Namespace) -> None:
     """Give a user a new password: for somebody who has forgotten the old one."""
     check_current(db, MIGRATIONS)
-    user = find_user_by_name(db, options.name)
-    if user is None:
-        raise InvalidInput("There is no such user. To list them: python cli.py users")
+    user = get_user(db, options.name)
     set_password(db, user, read_password(), now=int(time.time()))
     print(f"Changed the password of {user.name}. Every browser and assistant of theirs is signed out.")
+
+
+def get_user(db: Database, name: str) -> User:
+    """The user of a name. Raises InvalidInput if there is none."""
+    user = find_user_by_name(db, name)
+    if user is None:
+        raise InvalidInput("There is no such user. To list them: python cli.py users")
+    return user
 
 
 def read_password() -> str:
@@ -89,8 +114,53 @@ def show_users(db: Database, settings: Settings, options: argparse.Namespace) ->
     """One line for each user."""
     check_current(db, MIGRATIONS)
     for user in list_users(db):
-        since = time.strftime("%Y-%m-%d", time.gmtime(user.created_at))
-        print(f"{user.name}\t{'owner' if user.is_owner else 'user'}\tsince {since}")
+        print(f"{user.name}\t{'owner' if user.is_owner else 'user'}\tsince {day(user.created_at)}")
+
+
+def add_key(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Make an API key. It is all that goes to standard output, so that it can be piped to where it belongs."""
+    check_current(db, MIGRATIONS)
+    user, now = get_user(db, options.user), int(time.time())
+    profiles = list_profiles(db, user.id)
+    choice = find_choice(db, profiles, options.profile or profiles[0].slug, options.feature_set)
+    if choice is None:
+        slugs = ", ".join(profile.slug for profile in profiles)
+        raise InvalidInput(f"There is no such profile or feature set. Profiles of {user.name}: {slugs}")
+    if options.days < 0:
+        raise InvalidInput("A number of days cannot be negative.")
+    profile, feature_set = choice
+    with db.write() as run:
+        key_id, key = insert_key(run, user.id, options.name, lifetime=options.days * 86400 or None, now=now)
+        insert_key_grant(run, profile.id, key_id, feature_set.id, now)
+    print(key)
+    print(f"Made the key {key_id} of {user.name}: {feature_set.name} in {profile.name}. Keep it well.", file=sys.stderr)
+
+
+def show_keys(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """One line for each key."""
+    check_current(db, MIGRATIONS)
+    now = int(time.time())
+    for user in [get_user(db, options.user)] if options.user else list_users(db):
+        for key in list_keys(db, user.id):
+            used = f"used {day(key.used_at)}" if key.used_at else "not used"
+            state = f"{'good until' if key.ends_at > now else 'ended'} {day(key.ends_at)}"
+            print(key.id, user.name, key.name, key.prefix + "…", key.slug, key.feature_set, used, state, sep="\t")
+
+
+def day(moment: int) -> str:
+    """Epoch seconds as a date."""
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
+
+
+def take_key_back(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Revoke an API key."""
+    check_current(db, MIGRATIONS)
+    user = get_user(db, options.user)
+    try:
+        revoke_key(db, user.id, options.key_id, now=int(time.time()))
+    except NotFound:
+        raise InvalidInput(f"{user.name} has no such key. To list them: python cli.py keys {user.name}") from None
+    print("Revoked.")
 
 
 def new_setup_code(db: Database, settings: Settings, options: argparse.Namespace) -> None:

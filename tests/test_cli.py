@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 
 import pytest
@@ -12,7 +13,9 @@ import cli
 from config import Settings
 from db import open_database
 from startup import prepare
-from store.users import check_password, create_login, find_login
+from store.api_keys import find_key, list_keys
+from store.profiles import list_granted_kinds
+from store.users import check_password, create_login, find_login, find_user_by_name
 
 
 @pytest.fixture
@@ -82,6 +85,64 @@ def test_it_gives_a_user_a_new_password(run, settings: Settings, capsys: pytest.
     db.close()
 
 
+def test_it_makes_lists_and_revokes_api_keys(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    for name in ("alice", "bob"):
+        run("add-user", name, typed="a fine long password\n")
+    capsys.readouterr()
+    assert run("add-key", "Alice", "--name", "Night job", "--profile", "home", "--feature-set", "read_only", "--days", "30") == 0
+    made = capsys.readouterr()
+    assert re.fullmatch(r"mcp_sk_[A-Za-z0-9_-]{43}\n", made.out)
+    assert "Read only in home" in made.err
+    db = open_database(settings.database_url)
+    holder = find_key(db, made.out.strip())
+    assert list_granted_kinds(db, holder.grant_id) == {"read_only"}
+    assert holder.ends_at == pytest.approx(time.time() + 30 * 86400, abs=60)
+    assert (run("keys"), run("keys", "alice"), run("keys", "bob")) == (0, 0, 0)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].split("\t")[:4] == [holder.id, "alice", "Night job", made.out[:12] + "…"]
+    assert (run("revoke-key", "bob", holder.id), run("revoke-key", "alice", holder.id)) == (1, 0)
+    assert find_key(db, made.out.strip()) is None
+    assert run("revoke-key", "alice", holder.id) == 1
+    assert "alice has no such key" in capsys.readouterr().err
+    db.close()
+
+
+def test_an_api_key_has_everything_for_a_year_unless_it_is_told(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    run("add-user", "alice", typed="a fine long password\n")
+    db = open_database(settings.database_url)
+    for days in (["--days", "0"], []):
+        assert run("add-key", "alice", "--name", "x", *days) == 0
+    keys = list_keys(db, find_user_by_name(db, "alice").id)
+    assert {key.feature_set for key in keys} == {"Everything"}
+    assert {key.expires_at and key.expires_at - key.created_at for key in keys} == {None, 365 * 86400}
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("alice", "--name", "x", "--profile", "work"), "Profiles of alice: home"),
+        (("alice", "--name", "x", "--feature-set", "some"), "There is no such profile or feature set"),
+        (("alice", "--name", "x", "--days", "-1"), "cannot be negative"),
+        (("alice", "--name", ""), "1 to 60 ordinary characters"),
+        (("bob", "--name", "x"), "There is no such user"),
+    ],
+)
+def test_it_makes_no_odd_key(run, settings: Settings, capsys: pytest.CaptureFixture, arguments, reason):
+    prepare(settings)
+    run("add-user", "alice", typed="a fine long password\n")
+    capsys.readouterr()
+    assert run("add-key", *arguments) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert reason in said.err
+    assert run("keys") == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_it_makes_a_set_up_code_until_there_is_a_user(run, settings: Settings, capsys: pytest.CaptureFixture):
     prepare(settings)
     assert run("setup-code") == 0
@@ -103,4 +164,5 @@ def test_help_names_every_command(run, capsys: pytest.CaptureFixture):
         run("--help")
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("add-user", "set-password", "users", "setup-code", "migrate"))
+    commands = ("add-user", "set-password", "users", "add-key", "keys", "revoke-key", "setup-code", "migrate")
+    assert all(command in out for command in commands)
