@@ -13,6 +13,7 @@ from flask import Flask
 
 import admin
 import api_keys
+import clients
 import connect
 import connections
 import health
@@ -51,7 +52,7 @@ from tools import Call, Connector
 
 HOUR, DAY = 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
-PAGES = (people.bp, connect.bp, connections.bp, api_keys.bp, admin.bp, register.bp, oauth.bp, wellknown.bp, health.bp)
+PAGES = (people.bp, connect.bp, connections.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp, wellknown.bp, health.bp)
 
 
 class Gate:

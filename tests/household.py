@@ -14,6 +14,7 @@ from werkzeug.test import Client, TestResponse
 from accounts import insert_account
 from app import create_app
 from config import Settings
+from preregistration import add_client
 from startup import prepare
 from store.api_keys import insert_key
 from store.connections import Draft, insert_connection
@@ -28,7 +29,7 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 
 
 class House:
-    """A Postern with Alice, who owns it and has a connection with a secret, a session and an API key, and with Bob."""
+    """A Postern with Alice, who owns it and has a connection with a secret, a session, an API key and a client, and with Bob."""
 
     def __init__(self, settings: Settings):
         prepare(settings)
@@ -47,6 +48,8 @@ class House:
             insert_member(run, list_profiles(self.db, self.alice.id)[0].id, self.connection_id, "secretive")
         self.approve(self.browser(self.alice))
         self.session_id = list_sessions(self.db, self.alice.id, now=NOW)[0].id
+        made, _ = add_client(self.db, self.state.settings, "Made by hand", [CALLBACK], has_secret=False, now=NOW)
+        self.client_id = made.id
         self.key_id, self.key = self.make_key(self.alice, "Backup script")
         return self
 

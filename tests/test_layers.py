@@ -14,24 +14,25 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
-    "8": "admin api_keys connect connections health mcp_bridge oauth people register startup wellknown",
+    "8.5": "smoke",
+    "8": "admin api_keys clients connect connections health mcp_bridge oauth people register startup wellknown",
     "7.5": "mcp_listen mcp_sessions",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers cors jobs limits offers protocol toolbox",
-    "5": "accounts connectors.catalog listings",
+    "5": "accounts connectors.catalog listings preregistration",
     "4.5": "client_documents",
     "4": "client_trust connectors.* upstream upstream_oauth",
     "3.5": "client_assertions",
     "3": "store.*",
     "2.8": "store.sessions",
     "2.5": "store.revisions tools",
-    "2": "db",
-    "1": "config crypto db_postgres fetch",
-    "0": "addresses errors gate_worker streams wire",
+    "2": "db plain_browser",
+    "1": "callback config crypto db_postgres fetch",
+    "0": "addresses assistants errors gate_worker streams wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
-    "flask": "app web admin api_keys connect connections health oauth people register wellknown",
+    "flask": "app web admin api_keys clients connect connections health oauth people register wellknown",
     "gunicorn": "gate_worker",
     "gate_worker": "gunicorn.conf",
     "requests": "fetch",

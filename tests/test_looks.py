@@ -37,6 +37,11 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "connection after a test": "New connection: Personal Context",
     "consent with two connections": "Let this assistant in?",
     "edit": "Summer house",
+    "clients, none": "Your clients",
+    "new client": "New client",
+    "new client with mistakes": "New client",
+    "a client with a secret": "Your new client",
+    "clients": "Your clients",
     "account": "Your account",
     "account after mistakes": "Your account",
     "much on one page": "Your connections",
@@ -187,6 +192,7 @@ def see_consent(seen: Looks, page: Page, server: Server) -> None:
 
 def see_connections(seen: Looks, page: Page, server: Server) -> None:
     """The person's own page, full and empty."""
+    see_clients(seen, page, server)
     page.goto(server.url + "/account")
     seen.at("account", page)
     page.get_by_label("Old password").fill("not the password")
@@ -208,6 +214,24 @@ def see_connections(seen: Looks, page: Page, server: Server) -> None:
     seen.at("nothing on the page", page)
     page.goto(Assistant(server.url).authorize_url())
     seen.at("consent without a connection", page)
+
+
+def see_clients(seen: Looks, page: Page, server: Server) -> None:
+    """The owner makes a client."""
+    page.goto(server.url + "/clients")
+    seen.at("clients, none", page)
+    page.get_by_role("link", name="Make a client").click()
+    seen.at("new client", page)
+    page.get_by_label("Name").fill(EVIL_NAME)
+    page.get_by_label("Redirect URIs").fill("javascript:alert(1)")
+    page.get_by_text("With a secret").click()
+    page.get_by_role("button", name="Make the client").click()
+    seen.at("new client with mistakes", page)
+    page.get_by_label("Redirect URIs").fill(f"https://{'long-label.' * 20}example/cb")
+    page.get_by_role("button", name="Make the client").click()
+    seen.at("a client with a secret", page)
+    page.get_by_role("link", name="I have copied it").click()
+    seen.at("clients", page)
 
 
 def see_errors(seen: Looks, page: Page, server: Server) -> None:

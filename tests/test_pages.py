@@ -44,6 +44,8 @@ PAGES = {
     "/login": 303,
     "/admin": 200,
     "/account": 200,
+    "/clients": 200,
+    "/clients/new": 200,
     "/connections/new?connector=personal_context": 200,
     "/connections/{connection}": 200,
     "/keys/new": 200,

@@ -45,6 +45,8 @@ FORMS = {
     "/connections/new": {"connector": "personal_context", "connection_name": "Another", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
     "/admin/sessions/<session_id>/end": {},
+    "/clients/new": {"client_name": "Made", "redirect_uris": "https://made.example/", "kind": "public"},
+    "/clients/<client_id>/delete": {},
     "/account": {"old_password": "x", "password": "y", "password_again": "y"},
     "/account/sign-out": {},
     "/keys/new": {"key_name": "x", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
@@ -57,7 +59,7 @@ BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-S
 def fill_in(house: House, browser: Client, path: str) -> tuple[str, dict[str, str]]:
     """A form's address and its values."""
     values = {name: value.format(request=house.ask(browser).split("=")[1]) for name, value in FORMS[path].items()}
-    for name in ("connection_id", "session_id", "key_id"):
+    for name in ("connection_id", "session_id", "key_id", "client_id"):
         path = path.replace(f"<{name}>", getattr(house, name))
     return path, values
 
@@ -91,7 +93,7 @@ def test_it_refuses_a_form_that_another_site_sends(house: House, alice: Client, 
 def test_with_its_token_each_form_does_change_something(house: House, alice: Client, path: str):
     address, values = fill_in(house, alice, path)
     before = house.contents()
-    assert send(alice, address, **values).status_code == (200 if path == "/keys/new" else 303)  # a key is shown at once
+    assert send(alice, address, **values).status_code == (200 if path in ("/keys/new", "/clients/new") else 303)  # shown at once
     assert house.contents() != before
 
 

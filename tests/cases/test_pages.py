@@ -29,6 +29,10 @@ CHANGING = {  # every address that takes a form of ours
     "/connections/new": {"connector": "trouble", "connection_name": "forged", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
     "/admin/sessions/<session_id>/end": {},
+    "/keys/new": {"key_name": "forged", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
+    "/keys/<key_id>/revoke": {},
+    "/clients/new": {"client_name": "forged", "redirect_uris": "https://evil.example/", "kind": "public"},
+    "/clients/<client_id>/delete": {},
     "/account": {"old_password": PASSWORD, "password": "quite another one", "password_again": "quite another one"},
     "/account/sign-out": {},
 }
@@ -46,9 +50,27 @@ FAR_AWAY = {
 def addresses(database: Path, alice: Person, friend: Assistant) -> dict[str, str]:
     """Something real of Alice's for each part of an address that varies."""
     sql = "SELECT id FROM sessions s WHERE ended_at IS NULL"
-    session_id = read(database, sql)[0]["id"]
-    connection_id = read(database, "SELECT id FROM connections WHERE name = 'trouble'")[0]["id"]
-    return {path: path.replace("<session_id>", session_id).replace("<connection_id>", connection_id) for path in CHANGING}
+    values = {
+        "<session_id>": read(database, sql)[0]["id"],
+        "<connection_id>": read(database, "SELECT id FROM connections WHERE name = 'trouble'")[0]["id"],
+        "<key_id>": make_key(alice, database),
+        "<client_id>": make_client(alice),
+    }
+    return {path: re.sub(r"<\w+>", lambda match: values[match[0]], path) for path in CHANGING}
+
+
+def make_key(person: Person, database: Path) -> str:
+    """A new API key's id."""
+    assert person.submit(person.get("/keys/new"), button=("action", "make"), key_name="real").status_code == 200
+    return read(database, "SELECT id FROM api_keys WHERE name = 'real'")[0]["id"]
+
+
+def make_client(person: Person, **values: str) -> str:
+    """The id of a new client of the owner's."""
+    form = {"client_name": "Made by hand", "redirect_uris": "https://made.example/callback"} | values
+    answer = person.submit(person.get("/clients/new"), **form)
+    assert answer.status_code == 200, answer.text
+    return re.findall(r"<code>(client_\w+)</code>", answer.text)[0]
 
 
 # --- CSRF ---

@@ -1,0 +1,60 @@
+"""Pages for the owner's own clients: list them, make one, delete one. Assistants that register themselves are not here."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from errors import InvalidInput, NotFound
+from preregistration import add_client
+from store.clients import delete_client, find_client, list_clients
+from store.users import User
+from web import current_user, now, page, see_other, state
+
+bp = Blueprint("clients", __name__)
+
+
+def current_owner() -> User:
+    """The owner, if that is who is signed in; to anybody else these pages are not there. Raises NotFound."""
+    user = current_user()
+    if not user.is_owner:
+        raise NotFound("for the owner only")
+    return user
+
+
+@bp.get("/clients")
+def overview() -> Response:
+    """The clients that the owner has made."""
+    current_owner()
+    return page("clients.html", clients=list_clients(state().db, "preregistered"))
+
+
+@bp.route("/clients/new", methods=["GET", "POST"])
+def new() -> Response:
+    """Make a client. Its secret, if it has one, is on the answer and never shown again."""
+    current_owner()
+    if request.method == "GET":
+        return page("new_client.html", values={}, errors={})
+    form = request.form
+    try:
+        client, secret = add_client(
+            state().db,
+            state().settings,
+            form.get("client_name", ""),
+            form.get("redirect_uris", "").split(),
+            has_secret=form.get("kind") == "secret",
+            now=now(),
+        )
+    except InvalidInput as error:
+        return page("new_client.html", 400, values=form, errors=error.fields)
+    return page("client.html", client=client, secret=secret, mcp_url=state().settings.mcp_url)
+
+
+@bp.post("/clients/<client_id>/delete")
+def delete(client_id: str) -> Response:
+    """Delete a client that the owner has made, with every session of it."""
+    current_owner()
+    client = find_client(state().db, client_id)
+    if client is None or client.kind != "preregistered":
+        raise NotFound("no such client")
+    delete_client(state().db, client.id)
+    return see_other("/clients")

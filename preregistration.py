@@ -1,0 +1,47 @@
+"""Makes clients for the owner, who vouches for them, from a page or from the command line. Knows neither of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from client_trust import check_registration
+from config import Settings
+from crypto import hash_token, new_id, new_token
+from db import Database
+from errors import InvalidClientMetadata, InvalidInput, InvalidRedirectUri
+from store.clients import Client, put_client
+
+
+def add_client(
+    db: Database, settings: Settings, name: str, redirect_uris: Sequence[str], *, has_secret: bool, now: int
+) -> tuple[Client, str | None]:
+    """Make a preregistered client, under the same rules as any registration; answers it, and its secret this once.
+
+    Raises InvalidInput with a sentence for each field that has to be mended.
+    """
+    wanted = {
+        "client_name": name.strip(),
+        "redirect_uris": list(redirect_uris),
+        "token_endpoint_auth_method": "client_secret_basic" if has_secret else "none",
+    }
+    if not wanted["client_name"]:
+        raise InvalidInput("Please look at the marked fields.", {"client_name": "This is needed."})
+    try:
+        metadata = check_registration(wanted, settings)
+    except InvalidRedirectUri as error:
+        raise InvalidInput("Please look at the marked fields.", {"redirect_uris": error.description}) from None
+    except InvalidClientMetadata as error:
+        raise InvalidInput("Please look at the marked fields.", {"client_name": error.description}) from None
+    secret = new_token("mcp_cs_") if has_secret else None
+    client = Client(
+        id="client_" + new_id(),
+        kind="preregistered",
+        name=metadata["client_name"],
+        auth_method=metadata["token_endpoint_auth_method"],
+        secret_hash=hash_token(secret) if secret else None,
+        redirect_uris=tuple(metadata["redirect_uris"]),
+        metadata=metadata,
+        created_at=now,
+    )
+    put_client(db, client)
+    return client, secret
