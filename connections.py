@@ -9,6 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from errors import InvalidInput, NotFound, ToolError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
+from store.api_keys import list_keys
 from store.connections import (
     Connection,
     Draft,
@@ -92,7 +93,13 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         errors=errors,
         next=next_page(),
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
+        other_keys=list_key_names(desk.user, desk.profile) if desk.profile else [],
     )
+
+
+def list_key_names(user: User, profile: Profile) -> list[str]:
+    """The names of the API keys that are good for a profile: their programs will see what joins it."""
+    return [key.name for key in list_keys(state().db, user.id) if key.slug == profile.slug and key.ends_at > now()]
 
 
 # --- what was typed ---

@@ -249,6 +249,15 @@ def test_there_is_no_page_for_an_unknown_connector(alice: Client):
 # --- whose is whose ---
 
 
+def test_a_new_connection_tells_which_keys_will_see_it(house: House, alice: Client, bob: Client):
+    told = "So will programs with these API keys: <q><bdi>Backup script</bdi></q>."
+    assert told in alice.get("/connections/new?connector=personal_context").text
+    assert "API keys" not in bob.get("/connections/new?connector=personal_context").text
+    assert told not in alice.get(f"/connections/{house.connection_id}").text
+    house.now += IDLE_SECONDS
+    assert told not in house.browser(house.alice).get("/connections/new?connector=personal_context").text
+
+
 def test_bob_cannot_see_or_revoke_alices_key(house: House, alice: Client, bob: Client):
     before = house.contents()
     assert send(bob, f"/keys/{house.key_id}/revoke").status_code == 404

@@ -37,9 +37,7 @@ def count_allowed(take, tries):
     return allowed, wait
 
 
-@pytest.mark.parametrize(
-    ("policy", "capacity", "interval"), [("registration", 150, 24), ("setup", 10, 6)], ids=["registration", "setup"]
-)
+@pytest.mark.parametrize(("policy", "capacity", "interval"), [("registration", 150, 24), ("setup", 10, 6), ("api_key", 10, 360)])
 def test_a_policy_allows_so_many_and_then_one_after_the_other(limits, clock, policy, capacity, interval):
     take = getattr(limits, policy)
     assert count_allowed(lambda: take("192.0.2.1"), capacity + 5) == (capacity, interval)

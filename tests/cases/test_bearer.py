@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,39 @@ def test_b18_a_stream_may_end_after_its_token_has(house: House, owner: Person):
     trouble_connector.GATES["expiring"].set()
     assert b"gate expiring is open" in b"".join(stream)
     assert assistant.call("ping").status_code == 401
+
+
+# --- API keys ---
+
+
+def make_key(person: Person, **values: str) -> str:
+    """A key that a person makes on the page."""
+    page = person.submit(person.get("/keys/new"), button=("action", "make"), key_name="script", **values)
+    (key,) = re.findall(r"mcp_sk_[A-Za-z0-9_-]{43}", page.text)
+    return key
+
+
+def test_an_api_key_opens_it_in_either_header_and_is_not_in_the_log(server: Server, friend: Assistant, alice: Person):
+    key = make_key(alice)
+    for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": None, "X-API-Key": key}):
+        for path in ("/mcp", "/mcp/home"):
+            for message in (modern("tools/list"), handshake("tools/list")):
+                assert send(friend, message, path=path, **headers).status_code == 200
+        assert "invalid_token" in challenge(send(friend, path="/mcp/nobody", **headers))
+    assert "/keys/new" in server.log
+    assert key[7:] not in server.log
+
+
+def test_a_token_and_an_api_key_at_once_are_one_too_many(database: Path, friend: Assistant, alice: Person):
+    key = make_key(alice)
+    with unchanged(database):
+        answer = send(friend, X_API_Key=key)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("value", ["", "x", "mcp_sk_" + "x" * 43, "mcp_sk_" + "x" * 600, "mcp_sk_a, mcp_sk_b"])
+def test_a_wrong_api_key_is_told_to_be_wrong(server: Server, database: Path, friend: Assistant, value: str):
+    with unchanged(database):
+        answer = send(friend, modern("tools/list"), Authorization=None, X_API_Key=value)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"' in challenge(answer)
