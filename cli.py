@@ -7,13 +7,20 @@ import getpass
 import os
 import sys
 import time
+import webbrowser
 from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import urlsplit
 
 from accounts import add_account, set_password
+from assistants import ASSISTANTS
+from callback import Callback
 from config import Settings, load_settings
 from db import Database, check_current, open_database
 from errors import InvalidInput, NotFound, PosternError
+from fetch import Fetcher
 from offers import find_choice
+from smoke import SMOKE, Emulator, FormPerson, Person, visit
 from startup import MIGRATIONS, bring_up_to_date
 from store.api_keys import insert_key, list_keys, revoke_key
 from store.keys import open_vault
@@ -25,17 +32,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; answers the exit code. Mistakes are one line on stderr."""
     options = make_parser().parse_args(arguments)
     try:
-        settings = load_settings(os.environ)
-        db = open_database(settings.database_url)
-        try:
-            options.run(db, settings, options)
-        finally:
-            db.close()
+        run_visit(options) if options.run is None else run_at_home(options)
     except InvalidInput as error:
         return complain(" ".join([*error.fields.values()] or [str(error)]))
     except PosternError as error:
         return complain(str(error))
     return 0
+
+
+def run_at_home(options: argparse.Namespace) -> None:
+    """A command for the installation that the settings describe."""
+    settings = load_settings(os.environ)
+    db = open_database(settings.database_url)
+    try:
+        options.run(db, settings, options)
+    finally:
+        db.close()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,7 +62,20 @@ def make_parser() -> argparse.ArgumentParser:
     add_key_commands(commands)
     add_command(commands, "setup-code", new_setup_code, "make a new one-time code for /setup")
     add_command(commands, "migrate", run_migrations, "bring the database up to date (the server does it at its start)")
+    smoke = add_command(commands, "smoke", None, "sign in to a running server, use it, and say which step fails")
+    add_visit_options(smoke)
+    emulate = add_command(commands, "emulate", None, "the same, with what a known assistant sends")
+    emulate.add_argument("assistant", choices=ASSISTANTS, metavar="ASSISTANT", help=", ".join(ASSISTANTS))
+    add_visit_options(emulate)
     return parser
+
+
+def add_visit_options(parser: argparse.ArgumentParser) -> None:
+    """Where to go, and who signs in."""
+    parser.add_argument("url", metavar="URL", help="the URL that is pasted into assistants, such as https://postern.example.com/mcp")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address to open, also on this machine")
+    parser.add_argument("--user", metavar="NAME", help="sign in as NAME and approve, without a browser; needs --password-stdin")
+    parser.add_argument("--password-stdin", action="store_true", help="read NAME's password from standard input")
 
 
 def add_key_commands(commands) -> None:
@@ -68,8 +93,8 @@ def add_key_commands(commands) -> None:
     revoke.add_argument("key_id", metavar="ID", help="as `keys` lists it")
 
 
-def add_command(commands, name: str, run: Callable[[Database, Settings, argparse.Namespace], None], help_text: str):
-    """One command; `run` does it."""
+def add_command(commands, name: str, run: Callable[[Database, Settings, argparse.Namespace], None] | None, help_text: str):
+    """One command; `run` does it, or None if it is a visit to a server, for which no settings are needed."""
     parser = commands.add_parser(name, help=help_text, description=help_text)
     parser.set_defaults(run=run)
     return parser
@@ -175,6 +200,46 @@ def run_migrations(db: Database, settings: Settings, options: argparse.Namespace
     """Apply what is missing, after a backup."""
     applied = bring_up_to_date(db, settings, now=int(time.time()))
     print("Applied: " + ", ".join(applied) if applied else "Nothing to do.")
+
+
+# --- visits to a running server ---
+
+
+def run_visit(options: argparse.Namespace) -> None:
+    """`smoke` and `emulate`. The URL was typed by whoever runs this, so it may lead to a private address."""
+    assistant = ASSISTANTS[options.assistant] if "assistant" in options else SMOKE
+    try:
+        parts = urlsplit(options.url)
+        place = f"{parts.hostname}:{parts.port or {'https': 443, 'http': 80}[parts.scheme]}"
+    except (ValueError, KeyError):
+        raise InvalidInput("URL must begin with https:// or http://.") from None
+    url = options.url if parts.path.strip("/") else options.url.rstrip("/") + "/mcp"
+    fetch = Fetcher(frozenset({place}))
+    with closing(Callback()) as callback:
+        emulator = Emulator(fetch, url, assistant, callback.port)
+        person = find_person(fetch, options, callback)
+        print(f"{assistant.title} at {url}")
+        if assistant.document:
+            print("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
+        visit(emulator, person, lambda line: print(line, flush=True))
+
+
+def find_person(fetch: Fetcher, options: argparse.Namespace, callback: Callback) -> Person:
+    """Who signs in: a name and a password from standard input, or the person at this terminal with a browser."""
+    if bool(options.user) != options.password_stdin:
+        raise InvalidInput("--user and --password-stdin go together.")
+    if options.user:
+        return FormPerson(fetch, options.user, sys.stdin.readline().rstrip("\n"))
+
+    def ask(url: str, redirect_uri: str) -> str:
+        print(f"    open this address, sign in and approve:\n    {url}", flush=True)
+        if not options.no_browser:
+            webbrowser.open(url)
+        if redirect_uri.startswith("http://"):
+            return callback.wait(redirect_uri)
+        return input(f"    then paste the address at which the browser ends ({redirect_uri}…): ").strip()
+
+    return ask
 
 
 def complain(message: str) -> int:

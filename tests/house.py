@@ -17,6 +17,8 @@ from app import create_app
 from config import Settings
 from connectors.catalog import CONNECTORS
 from db import Database
+from errors import FetchError
+from fetch import Response
 from limits import Limits
 from startup import prepare
 from tools import Connector
@@ -92,3 +94,21 @@ class InProcess(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Door:
+    """What fetch.Fetcher is for our own client: a way into a house, seen there as coming from `address`, without cookies."""
+
+    def __init__(self, house: House, address: str = "203.0.113.7"):
+        self._house, self._headers = house, {"X-Forwarded-For": address}
+
+    def request(
+        self, method: str, url: str, *, trust: Any, headers: Mapping[str, str] | None = None, json: Any = None, form: Any = None
+    ) -> Response:
+        """One request; where it leads elsewhere, nobody answers."""
+        if not url.startswith(self._house.url + "/"):
+            raise FetchError("Nobody lives there.")
+        sent = self._headers | dict(headers or {})
+        session = self._house.session()
+        answer = session.request(method, url, headers=sent, json=json, data=form, allow_redirects=False)
+        return Response(answer.status_code, answer.headers, answer.content)

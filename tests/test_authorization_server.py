@@ -66,6 +66,7 @@ def test_every_scenario_of_the_conformance_suite_for_authorization_servers_passe
 
 def test_the_conformance_suite_has_no_scenario_that_is_left_out():
     suite = need_package("@modelcontextprotocol/conformance") / "dist" / "index.js"
-    listed = subprocess.run([find_node(), suite, "list", "--authorization"], capture_output=True, text=True, check=True, timeout=30)
+    command = [find_node(), str(suite), "list", "--authorization"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     names = {line.split()[1] for line in listed.stdout.splitlines() if line.startswith("  - ")}
     assert names == SCENARIOS
