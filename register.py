@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace as changed
 from typing import Any
 
@@ -88,11 +89,16 @@ def delete(client_id: str) -> Response:
 
 
 def read_body() -> Any:
-    """The JSON of the body; None if it cannot be read, which no registration is. Raises InvalidClientMetadata."""
+    """The JSON of the body. Raises InvalidClientMetadata, also if it cannot be told again in UTF-8 (RFC 8259 §8.1)."""
     request.max_content_length = BODY_MAX
     if request.mimetype != "application/json":
         raise InvalidClientMetadata("The body must be application/json.")
-    return request.get_json(silent=True)
+    try:
+        body = json.loads(request.get_data())
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidClientMetadata("The body must be JSON.") from None
+    return body
 
 
 def authenticate(client_id: str) -> tuple[Client, str]:

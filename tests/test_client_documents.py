@@ -83,7 +83,7 @@ def test_it_refuses_an_odd_url_without_fetching_anything(documents: ClientDocume
     "changes",
     [
         {"client_id": DOCUMENT_URL.upper()}, {"client_id": DOCUMENT_URL + "/"}, {"client_id": None},
-        {"client_name": None}, {"client_name": 5}, {"client_name": " "}, {"client_name": "x" * 201},
+        {"client_name": None}, {"client_name": 5}, {"client_name": " "}, {"client_name": "x" * 201}, {"client_name": "\ud800"},
         {"redirect_uris": None}, {"redirect_uris": []}, {"redirect_uris": "https://chat.example/cb"},
         {"redirect_uris": ["javascript:alert(1)"]}, {"redirect_uris": ["http://chat.example/cb"]},
         {"redirect_uris": ["https://chat.example/cb"] * 51},
