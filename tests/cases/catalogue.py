@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 ROWS = {
+    "new clients": (
+        "R-01 R-02 R-03 R-04 R-05 R-06 R-07 R-08 R-09 R-10 R-11 R-12 R-13 R-14 R-15 R-16 R-17 R-20 R-21 R-22 R-23 R-24"
+    ),
     "registration": "R-25 R-27 R-29 R-30",
     "metadata": "M-01 M-02 M-03 M-04 M-05 M-06 M-07 M-09 M-10 M-11 M-13 M-14 M-20",
     "authorize": (
