@@ -36,6 +36,9 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "connection with mistakes": "New connection: Personal Context",
     "connection after a test": "New connection: Personal Context",
     "consent with two connections": "Let this assistant in?",
+    "new key": "New API key",
+    "key": "Your API key",
+    "new key with mistakes": "New API key: Personal Context",
     "edit": "Summer house",
     "clients, none": "Your clients",
     "new client": "New client",
@@ -122,6 +125,7 @@ def looks(browser: Browser, axe: str, tmp_path_factory: pytest.TempPathFactory) 
         page.set_default_timeout(10_000)
         see_the_beginning(seen, page, server)
         see_consent(seen, page, server)
+        see_keys(seen, page, server)
         see_connections(seen, page, server)
         see_errors(seen, page, server)
         page.context.clear_cookies()
@@ -190,6 +194,24 @@ def see_consent(seen: Looks, page: Page, server: Server) -> None:
     seen.at("consent with two connections", page)
 
 
+def see_keys(seen: Looks, page: Page, server: Server) -> None:
+    """The way to an API key, alone and with a connection."""
+    page.goto(server.url + "/admin")
+    page.get_by_role("link", name="Make a key").click()
+    seen.at("new key", page)
+    page.get_by_label("Name of the key").fill("W" * 60)
+    page.get_by_role("button", name="Make the key").click()
+    seen.at("key", page)
+    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_role("link", name="Make a key").click()
+    page.get_by_text("Add a connection on the same page").click()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_label("Name of the key").fill("x")
+    page.get_by_label("Time zone").fill("Nowhere/Land")
+    page.get_by_role("button", name="Connect and make the key").click()
+    seen.at("new key with mistakes", page)
+
+
 def see_connections(seen: Looks, page: Page, server: Server) -> None:
     """The person's own page, full and empty."""
     see_clients(seen, page, server)
@@ -211,6 +233,7 @@ def see_connections(seen: Looks, page: Page, server: Server) -> None:
     page.get_by_role("button", name="Delete for good").click()
     while page.get_by_role("button", name="End the access").count():
         page.get_by_role("button", name="End the access").first.click()
+    page.get_by_role("button", name="Revoke the key").click()
     seen.at("nothing on the page", page)
     page.goto(Assistant(server.url).authorize_url())
     seen.at("consent without a connection", page)
