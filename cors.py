@@ -14,6 +14,7 @@ OPEN_ENDPOINTS = {  # endpoint -> the methods of its address
     "oauth.revoke": "POST",
     "wellknown.authorization_server_metadata": "GET",
     "wellknown.protected_resource_metadata": "GET",
+    "wellknown.server_description": "GET",
 }
 READABLE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "WWW-Authenticate, Retry-After"}
 PREFLIGHT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify
@@ -15,8 +16,6 @@ from web import find_current_login, state
 bp = Blueprint("wellknown", __name__)
 
 
-@bp.get("/.well-known/oauth-authorization-server")
-@bp.get("/.well-known/openid-configuration")
 def authorization_server_metadata() -> Response:
     """What this authorization server offers (RFC 8414 §2)."""
     base = state().settings.public_url
@@ -43,9 +42,6 @@ def authorization_server_metadata() -> Response:
     return public_json(document)
 
 
-@bp.get("/.well-known/oauth-protected-resource")
-@bp.get("/.well-known/oauth-protected-resource/mcp")
-@bp.get("/.well-known/oauth-protected-resource/mcp/<slug>")
 def protected_resource_metadata(slug: str | None = None) -> Response:
     """The resource's own description (RFC 9728 §2). `resource` equals, byte for byte, the URL that a person pastes.
 
@@ -68,8 +64,37 @@ def protected_resource_metadata(slug: str | None = None) -> Response:
     )
 
 
+def server_description() -> Response:
+    """What this is and where, for programs that look for an MCP server by its host name. No standard has settled the form."""
+    base = state().settings.public_url
+    return public_json(
+        {
+            "name": "Postern",
+            "description": "A gate between AI assistants and a person's own tools. Sign in and choose what the assistant may do.",
+            "mcp_endpoint": state().settings.mcp_url,
+            "capabilities": {"authentication": ["oauth2", "api_key"], "transports": ["streamable-http"]},
+            "protected_resource_metadata": base + "/.well-known/oauth-protected-resource/mcp",
+            "authorization_server_metadata": base + "/.well-known/oauth-authorization-server",
+        }
+    )
+
+
 def public_json(document: dict[str, Any]) -> Response:
     """A document that anybody may read, and keep for some minutes."""
     response = jsonify(document)
     response.headers["Cache-Control"] = "no-cache" if find_current_login() else "public, max-age=300"
     return response
+
+
+ROUTES: tuple[tuple[str, Callable[..., Response]], ...] = (
+    ("oauth-authorization-server", authorization_server_metadata),
+    ("openid-configuration", authorization_server_metadata),
+    ("oauth-protected-resource", protected_resource_metadata),
+    ("oauth-protected-resource/mcp", protected_resource_metadata),
+    ("oauth-protected-resource/mcp/<slug>", protected_resource_metadata),
+    ("mcp-config", server_description),
+    ("mcp-configuration", server_description),
+    ("mcp-server", server_description),
+)
+for path, view in ROUTES:
+    bp.add_url_rule("/.well-known/" + path, view_func=view)

@@ -129,3 +129,15 @@ def test_any_page_may_read_it_but_without_cookies(server: Server, path: str):
 def test_m03_iss_in_an_answer_is_the_issuer_to_the_byte(server: Server, alice: Person, metadata: dict):
     callback = alice.decide(Assistant(server.url).authorize_url(), "deny")
     assert callback.endswith("&iss=" + quote(metadata["issuer"], safe=""))
+
+
+@pytest.mark.parametrize("name", ["mcp-config", "mcp-configuration", "mcp-server"])
+def test_who_looks_for_an_mcp_server_is_told_where_it_is_and_how_to_get_in(server: Server, metadata: dict, name: str):
+    answer = requests.get(f"{server.url}/.well-known/{name}", timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    document = answer.json()
+    assert document["mcp_endpoint"] == server.url + "/mcp"
+    assert document["capabilities"] == {"authentication": ["oauth2", "api_key"], "transports": ["streamable-http"]}
+    resource = requests.get(document["protected_resource_metadata"], timeout=10).json()
+    assert resource["resource"] == document["mcp_endpoint"]
+    assert requests.get(document["authorization_server_metadata"], timeout=10).json() == metadata

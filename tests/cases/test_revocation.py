@@ -152,6 +152,9 @@ def ask_from_another_site(house: House, method: str, path: str) -> tuple[request
         ("GET", "/.well-known/openid-configuration"),
         ("GET", "/.well-known/oauth-protected-resource"),
         ("GET", "/.well-known/oauth-protected-resource/mcp"),
+        ("GET", "/.well-known/mcp-config"),
+        ("GET", "/.well-known/mcp-configuration"),
+        ("GET", "/.well-known/mcp-server"),
     ],
 )
 def test_any_site_may_call_it_but_never_with_cookies(house: House, method: str, path: str):
