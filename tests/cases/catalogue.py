@@ -30,6 +30,7 @@ ROWS = {
         "E-40 E-41 E-42 E-43 E-45 E-46"
     ),
     "browser": "W-01 W-02 W-03 W-04 W-05 W-06 W-07 W-08 W-09 W-10 W-11 W-13 W-14 W-15 W-18 W-19 W-20",
+    "anonymous urls": "S-01 S-02 S-03 S-05 S-06 S-07 S-08 S-09 S-10 S-11 S-12 S-13 S-14 S-15 S-16 S-17",
     "revocation": "V-01 V-02 V-04 V-05 V-07 V-09 V-10 V-11 V-12",
     "errors": "X-06",
 }
@@ -41,7 +42,13 @@ PUT_OFF = {
 }
 
 # A row that a file outside this folder tests, and the test there.
-ELSEWHERE = {"W-07": ("test_browser", "test_both_buttons_take_the_browser_to_the_assistant")}
+ELSEWHERE = {
+    "W-07": ("test_browser", "test_both_buttons_take_the_browser_to_the_assistant"),
+    "S-05": ("test_fetch", "test_it_looks_up_once_and_dials_what_it_vetted"),
+    "S-06": ("test_fetch", "test_it_follows_no_redirect"),
+    "S-07": ("test_fetch", "test_an_answer_that_only_drips_ends_at_the_deadline"),
+    "S-09": ("test_fetch", "test_it_refuses_a_certificate_that_does_not_prove_the_name"),
+}
 
 
 def case(row: str, words: str, *values: Any) -> Any:
