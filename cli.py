@@ -20,9 +20,11 @@ from db import Database, check_current, open_database
 from errors import InvalidInput, NotFound, PosternError
 from fetch import Fetcher
 from offers import find_choice
+from preregistration import add_client
 from smoke import SMOKE, Emulator, FormPerson, Person, visit
 from startup import MIGRATIONS, bring_up_to_date
 from store.api_keys import insert_key, list_keys, revoke_key
+from store.clients import delete_client, list_clients
 from store.keys import open_vault
 from store.profiles import insert_key_grant, list_profiles
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
@@ -60,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     change.add_argument("name", metavar="NAME")
     add_command(commands, "users", show_users, "list the users")
     add_key_commands(commands)
+    add_client_commands(commands)
     add_command(commands, "setup-code", new_setup_code, "make a new one-time code for /setup")
     add_command(commands, "migrate", run_migrations, "bring the database up to date (the server does it at its start)")
     smoke = add_command(commands, "smoke", None, "sign in to a running server, use it, and say which step fails")
@@ -91,6 +94,17 @@ def add_key_commands(commands) -> None:
     revoke = add_command(commands, "revoke-key", take_key_back, "make an API key good for nothing, at once")
     revoke.add_argument("user", metavar="USER")
     revoke.add_argument("key_id", metavar="ID", help="as `keys` lists it")
+
+
+def add_client_commands(commands) -> None:
+    """The commands about clients."""
+    add = add_command(commands, "add-client", make_client, "make a client for an assistant that cannot register itself")
+    add.add_argument("name", metavar="NAME", help="what people are shown when it asks to be let in")
+    add.add_argument("redirect_uris", metavar="URI", nargs="+", help="where it wants people to be sent back to, exactly")
+    add.add_argument("--secret", action="store_true", help="give it a secret, which is printed and never shown again")
+    add_command(commands, "clients", show_clients, "list the clients, however they came")
+    delete = add_command(commands, "delete-client", forget_client, "delete a client and end all its sessions, at once")
+    delete.add_argument("client_id", metavar="ID", help="as `clients` lists it")
 
 
 def add_command(commands, name: str, run: Callable[[Database, Settings, argparse.Namespace], None] | None, help_text: str):
@@ -186,6 +200,36 @@ def take_key_back(db: Database, settings: Settings, options: argparse.Namespace)
     except NotFound:
         raise InvalidInput(f"{user.name} has no such key. To list them: python cli.py keys {user.name}") from None
     print("Revoked.")
+
+
+def make_client(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Make a preregistered client."""
+    check_current(db, MIGRATIONS)
+    client, secret = add_client(
+        db, settings, options.name, options.redirect_uris, has_secret=options.secret, now=int(time.time())
+    )
+    print(f"client_id\t{client.id}")
+    if secret:
+        print(f"client_secret\t{secret}")
+
+
+def show_clients(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """One line for each client; of its name, which is untrusted text, only what a terminal merely shows."""
+    check_current(db, MIGRATIONS)
+    for client in list_clients(db):
+        name = "".join(letter for letter in client.name or "" if letter.isprintable())
+        approved = f"let in {day(client.approved_at)}" if client.approved_at else "never let in"
+        print(client.id, client.kind, name, f"since {day(client.created_at)}", approved, sep="\t")
+
+
+def forget_client(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Delete a client of whatever kind. One that describes or registers itself may come back, and is then asked about anew."""
+    check_current(db, MIGRATIONS)
+    try:
+        delete_client(db, options.client_id)
+    except NotFound:
+        raise InvalidInput("There is no such client. To list them: python cli.py clients") from None
+    print("Deleted. All its sessions are ended.")
 
 
 def new_setup_code(db: Database, settings: Settings, options: argparse.Namespace) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from conftest import MASTER_KEY
 
 import cli
 from config import Settings
+from crypto import hash_token
 from db import open_database
 from startup import prepare
 from store.api_keys import find_key, list_keys
+from store.clients import find_client, put_client
 from store.profiles import list_granted_kinds
 from store.users import check_password, create_login, find_login, find_user_by_name
 
@@ -143,6 +146,43 @@ def test_it_makes_no_odd_key(run, settings: Settings, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == ""
 
 
+def test_it_makes_lists_and_deletes_clients(run, settings: Settings, capsys: pytest.CaptureFixture):
+    prepare(settings)
+    db = open_database(settings.database_url)
+    assert run("add-client", "Desk", "http://127.0.0.1/callback") == 0
+    assert run("add-client", "Cloud", "https://cloud.example/a", "https://cloud.example/b", "--secret") == 0
+    said = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in said] == ["client_id", "client_id", "client_secret"]
+    desk, cloud = find_client(db, said[0][1]), find_client(db, said[1][1])
+    assert (desk.kind, desk.name, desk.auth_method, desk.secret_hash) == ("preregistered", "Desk", "none", None)
+    assert cloud.redirect_uris == ("https://cloud.example/a", "https://cloud.example/b")
+    assert cloud.secret_hash == hash_token(said[2][1])
+    put_client(db, replace(desk, id="client_evil", kind="dcr", name="\x1b[2J\nevil"))
+    assert run("clients") == 0
+    listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {line[0] for line in listed} == {desk.id, cloud.id, "client_evil"}
+    assert {line[1] for line in listed} == {"preregistered", "dcr"}
+    assert {line[2] for line in listed} == {"Desk", "Cloud", "[2Jevil"}
+    assert {line[4] for line in listed} == {"never let in"}
+    assert run("delete-client", desk.id) == 0
+    assert find_client(db, desk.id) is None
+    assert run("delete-client", desk.id) == 1
+    assert "There is no such client" in capsys.readouterr().err
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [((" ", "https://a.example/"), "This is needed."), (("A", "http://a.example/"), "uses http although")],
+)
+def test_it_makes_no_odd_client(run, settings: Settings, capsys: pytest.CaptureFixture, arguments, reason):
+    prepare(settings)
+    assert run("add-client", *arguments) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert reason in said.err
+
+
 def test_it_makes_a_set_up_code_until_there_is_a_user(run, settings: Settings, capsys: pytest.CaptureFixture):
     prepare(settings)
     assert run("setup-code") == 0
@@ -164,5 +204,5 @@ def test_help_names_every_command(run, capsys: pytest.CaptureFixture):
         run("--help")
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    commands = ("add-user", "set-password", "users", "add-key", "keys", "revoke-key", "setup-code", "migrate")
+    commands = "add-user set-password users add-key keys revoke-key add-client clients delete-client setup-code migrate".split()
     assert all(command in out for command in commands)
