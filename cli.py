@@ -28,6 +28,7 @@ from store.clients import delete_client, list_clients
 from store.keys import open_vault
 from store.profiles import insert_key_grant, list_profiles
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
+from texts import plain_text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -214,12 +215,11 @@ def make_client(db: Database, settings: Settings, options: argparse.Namespace) -
 
 
 def show_clients(db: Database, settings: Settings, options: argparse.Namespace) -> None:
-    """One line for each client; of its name, which is untrusted text, only what a terminal merely shows."""
+    """One line for each client."""
     check_current(db, MIGRATIONS)
     for client in list_clients(db):
-        name = "".join(letter for letter in client.name or "" if letter.isprintable())
         approved = f"let in {day(client.approved_at)}" if client.approved_at else "never let in"
-        print(client.id, client.kind, name, f"since {day(client.created_at)}", approved, sep="\t")
+        print(client.id, client.kind, plain_text(client.name), f"since {day(client.created_at)}", approved, sep="\t")
 
 
 def forget_client(db: Database, settings: Settings, options: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ from errors import InvalidClient, InvalidInput, InvalidToken, NotFound, OAuthErr
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
+from texts import date_text, plain_text
 from toolbox import Toolbox
 from tools import Connector
 
@@ -33,7 +34,6 @@ log = logging.getLogger("postern.web")
 
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
-PLAIN_MAX = 80
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
 API_ENDPOINTS = frozenset(
     ("register.create", "register.read", "register.replace", "register.delete", "oauth.token", "oauth.revoke", "oauth.introspect")
@@ -351,14 +351,3 @@ DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
     (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Nothing was lost; please try again.")),
     (HTTPException, describe_http),
 )
-
-
-def plain_text(value: str | None) -> str:
-    """Untrusted text for one line: short, and without what is invisible or turns the direction of writing."""
-    plain = "".join(letter for letter in value or "" if letter.isprintable()).strip()
-    return plain if len(plain) <= PLAIN_MAX else plain[: PLAIN_MAX - 1] + "…"
-
-
-def date_text(moment: int) -> str:
-    """Epoch seconds as a date and time that needs no explanation."""
-    return time.strftime("%-d %B %Y, %H:%M UTC", time.gmtime(moment))

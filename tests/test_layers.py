@@ -28,7 +28,7 @@ FLOORS = {
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1": "callback config crypto db_postgres fetch",
-    "0": "addresses assistants errors gate_worker streams wire",
+    "0": "addresses assistants errors gate_worker streams texts wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may

@@ -1,0 +1,18 @@
+"""Other people's words and moments in time, as a person reads them. Knows no page and no command line."""
+
+from __future__ import annotations
+
+import time
+
+PLAIN_MAX = 80
+
+
+def plain_text(value: str | None) -> str:
+    """Untrusted text for one line: short, and without what is invisible or turns the direction of writing."""
+    plain = "".join(letter for letter in value or "" if letter.isprintable()).strip()
+    return plain if len(plain) <= PLAIN_MAX else plain[: PLAIN_MAX - 1] + "…"
+
+
+def date_text(moment: int) -> str:
+    """Epoch seconds as a date and time that needs no explanation."""
+    return time.strftime("%-d %B %Y, %H:%M UTC", time.gmtime(moment))
