@@ -45,6 +45,7 @@ from store.mcp_sessions import purge_mcp_sessions
 from store.personal_context import purge_personal_context
 from store.rate_limits import purge_rate_limits
 from store.sessions import purge_sessions
+from store.signins import purge_sign_ins
 from store.tokens import purge_tokens
 from store.users import purge_logins
 from toolbox import Toolbox
@@ -141,6 +142,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge API keys", HOUR, lambda now: purge_keys(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
+        Task("purge the sign-in log", HOUR, lambda now: purge_sign_ins(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
         Task("purge personal context", DAY, lambda now: purge_personal_context(db, before=now - 90 * DAY)),
     ]

@@ -12,6 +12,7 @@ from db import Database
 from errors import InvalidToken, StorageError
 from store.api_keys import KEY_START, find_key, note_key_used
 from store.sessions import note_session_used
+from store.signins import Clue, note_step
 from store.tokens import Caller, find_caller
 
 USED_EVERY_SECONDS = 60
@@ -35,21 +36,36 @@ class Callers:
         if caller is None or caller.expires_at <= now:
             raise InvalidToken(f"The {'API key' if is_key else 'access token'} is unknown, expired or revoked.")
         if caller.resource != resource:  # RFC 8707 §2: a token opens one address only
+            self._note_lost(caller, now)
             raise InvalidToken("The access token is for another address of this server.")
         self._note_used(caller, now)
         return caller
 
     def _note_used(self, caller: Caller, now: int) -> None:
-        used = caller.session_id or caller.api_key_id
-        last = max(caller.used_at or 0, self._noted.get(used, 0))
-        if now - last < USED_EVERY_SECONDS:
+        if not self._is_due(caller.session_id or caller.api_key_id, caller.used_at, now):
             return
+        with suppress(StorageError):  # a note is not worth a failed call
+            if caller.session_id and caller.used_at is None:
+                note_step(self._db, "call", Clue(session_id=caller.session_id), now=self._clock())
+            note = note_session_used if caller.session_id else note_key_used
+            note(self._db, caller.session_id or caller.api_key_id, now=now)
+
+    def _note_lost(self, caller: Caller, now: int) -> None:
+        """Note in the sign-in log that a client, fresh from its sign-in, calls at an address that it was not let in to."""
+        if caller.used_at is not None or not self._is_due("lost " + caller.session_id, None, now):
+            return
+        with suppress(StorageError):
+            clue = Clue(session_id=caller.session_id)
+            note_step(self._db, "call", clue, error="invalid_token", detail="another_address", now=self._clock())
+
+    def _is_due(self, name: str, last: int | None, now: int) -> bool:
+        """Whether it is time for a note; if so, the next one is due in a minute."""
+        if now - max(last or 0, self._noted.get(name, 0)) < USED_EVERY_SECONDS:
+            return False
         if len(self._noted) > 10_000:
             self._noted.clear()
-        self._noted[used] = now
-        note = note_session_used if caller.session_id else note_key_used
-        with suppress(StorageError):  # a note is not worth a failed call
-            note(self._db, used, now=now)
+        self._noted[name] = now
+        return True
 
 
 def find_key_caller(db: Database, key: str, resource: str) -> Caller | None:

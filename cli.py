@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import sys
 import time
 import webbrowser
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from accounts import add_account, set_password
@@ -27,8 +29,10 @@ from store.api_keys import insert_key, list_keys, revoke_key
 from store.clients import delete_client, list_clients
 from store.keys import open_vault
 from store.profiles import insert_key_grant, list_profiles
+from store.signins import list_attempts
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
 from texts import plain_text
+from timeline import describe_attempt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
     add_key_commands(commands)
     add_client_commands(commands)
     add_command(commands, "setup-code", new_setup_code, "make a new one-time code for /setup")
+    signins = add_command(commands, "signins", show_sign_ins, "list how assistants tried to get in, step by step")
+    signins.add_argument("--client", metavar="ID", help="of this client only")
+    signins.add_argument("--last", metavar="N", type=int, default=20, help="so many attempts, the latest (20)")
+    signins.add_argument("--json", action="store_true", help="as JSON")
     add_command(commands, "migrate", run_migrations, "bring the database up to date (the server does it at its start)")
     smoke = add_command(commands, "smoke", None, "sign in to a running server, use it, and say which step fails")
     add_visit_options(smoke)
@@ -238,6 +246,19 @@ def new_setup_code(db: Database, settings: Settings, options: argparse.Namespace
     if count_users(db):
         raise InvalidInput("There is a user already; /setup is closed.")
     print(f"One-time code for {settings.public_url}/setup: {replace_setup_code(db, now=int(time.time()))}")
+
+
+def show_sign_ins(db: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """The sign-in log, attempt by attempt: each step, how long after the one before it came, and which came last."""
+    check_current(db, MIGRATIONS)
+    attempts = list_attempts(db, options.client, last=max(options.last, 0))
+    if options.json:
+        print(json.dumps([asdict(attempt) for attempt in attempts], indent=2))
+        return
+    for attempt in attempts:
+        print("\n".join(describe_attempt(attempt)), end="\n\n")
+    if not attempts:
+        print("No attempt has been seen in the last two weeks.")
 
 
 def run_migrations(db: Database, settings: Settings, options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -40,8 +40,8 @@ class ClientDocuments:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def find(self, client_id: str, before_fetch: Callable[[], None]) -> Client:
-        """The client behind a URL: our copy while it is fresh, else fetched; `before_fetch` may raise TooManyRequests.
+    def find(self, client_id: str, around_fetch: Callable[[], AbstractContextManager[None]]) -> Client:
+        """The client behind a URL: our copy while it is fresh, else fetched `around_fetch`, which may refuse that.
 
         Many at once for one URL make one fetch. Raises UnsafeRedirect, with a sentence for the person, if there is no good
         document and never was one. What failed is never kept (CIMD, "Metadata Caching").
@@ -54,9 +54,9 @@ class ClientDocuments:
             copy = find_client(self._db, client_id)
             if copy is not None and (copy.fresh_until or 0) > self._clock():
                 return copy
-            before_fetch()
             try:
-                client = self._read(client_id)
+                with around_fetch():
+                    client = self._read(client_id)
             except (FetchError, InvalidClientMetadata, InvalidRedirectUri) as error:
                 if copy is not None:
                     return copy

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, request
 from client_trust import describe_redirect
 from errors import NotFound
 from offers import describe_offer, find_choice
+from signins import about, note, noted
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
 from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
@@ -29,6 +30,7 @@ def connect() -> Response:
     request_id = request.values.get("request", "")
     user = current_user(here="/connect?" + urlencode({"request": request_id}) if request.method == "POST" else None)
     wanted = open_request(request_id)
+    about(client_id=wanted.client_id, request_id=wanted.id, user_id=user.id)
     if request.method == "GET":
         return ask(user, wanted)
     decide = DECISIONS.get(request.form.get("decision", ""))
@@ -53,8 +55,10 @@ def over() -> Refused:
 
 def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> Response:
     """The consent page. What is preselected works as it is."""
+    with noted("consent_shown"):
+        profiles = offered_profiles(user, wanted)
+        about(resource=wanted.resource)
     client = find_client(state().db, wanted.client_id)
-    profiles = offered_profiles(user, wanted)
     granted = list_granted_profiles(state().db, user.id, client.id)
     host, is_loopback = describe_redirect(wanted.redirect_uri)
     return page(
@@ -114,6 +118,7 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
             run, session_id, wanted.client_id, wanted.redirect_uri, wanted.code_challenge, lifetime=settings.code_ttl_seconds,
             now=now(),
         )  # fmt: skip
+    note("consent", session_id=session_id)
     return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
 
 
@@ -121,6 +126,7 @@ def deny(user: User, wanted: AuthorizationRequest) -> Response:
     """Close the request and tell the client so; nothing is kept (RFC 6749 §4.1.2.1)."""
     with once():
         decide_request(state().db, wanted.id, now=now())
+    note("consent", "access_denied")
     parameters = {"error": "access_denied", "error_description": "The person did not approve."}
     return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
 

@@ -18,6 +18,7 @@ from errors import ConfigError, StorageError
 APPLICATION_ID = 0x506F7374  # "Post": so that `file` knows it, and we refuse somebody else's database
 BUSY_SECONDS = 5
 BEGIN_TRIES = 6
+HASTY_SECONDS = 0.5
 
 Row = sqlite3.Row
 Run = Callable[..., list[Row]]
@@ -38,11 +39,14 @@ class Database:
             return run_statement(self._connection(), sql, values)
 
     @contextmanager
-    def write(self) -> Iterator[Run]:
-        """One transaction: `with db.write() as run: run(sql, name=value)`. Committed at the end, rolled back by any error."""
+    def write(self, *, hasty: bool = False) -> Iterator[Run]:
+        """One transaction: `with db.write() as run: run(sql, name=value)`. Committed at the end, rolled back by any error.
+
+        A `hasty` one is for what is not worth waiting for: if others keep writing, it soon raises StorageError.
+        """
         connection = self._connection()
         with storage_errors():
-            begin_immediate(connection)
+            (begin_hastily if hasty else begin_immediate)(connection)
         try:
             yield lambda sql, **values: run_statement(connection, sql, values)
             with storage_errors():
@@ -112,6 +116,15 @@ def begin_immediate(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or left == 0:
                 raise
             time.sleep(random.uniform(0.01, 0.1))
+
+
+def begin_hastily(connection: sqlite3.Connection) -> None:
+    """Take the write lock within HASTY_SECONDS, or raise."""
+    connection.execute(f"PRAGMA busy_timeout = {int(HASTY_SECONDS * 1000)}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 @contextmanager

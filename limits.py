@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ class Limits:
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep):
         self._db, self._clock, self._sleep = db, clock, sleep
+        self._noted: Counter[str] = Counter()
+        self._noted_minute, self._noting = 0, threading.Lock()
         self._waiting = threading.Semaphore(2)
         self._checking = threading.Semaphore(2)
 
@@ -69,6 +72,21 @@ class Limits:
                 self._take("login", identity, capacity=10, per_seconds=60)
             finally:
                 self._waiting.release()
+
+    def may_note(self, address: str) -> bool:
+        """Whether one more step of a stranger may go into the sign-in log: 60 a minute for an address, 600 for all together.
+
+        This one counts in the process, where counting is cheaper than the write that it saves.
+        """
+        minute = int(self._clock() // 60)
+        with self._noting:
+            if minute != self._noted_minute:
+                self._noted.clear()
+                self._noted_minute = minute
+            if self._noted[address] >= 60 or self._noted.total() >= 600:
+                return False
+            self._noted[address] += 1
+            return True
 
     @contextmanager
     def password_check(self) -> Iterator[None]:

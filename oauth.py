@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
@@ -12,7 +13,8 @@ from client_trust import authenticate_client, read_credentials
 from crypto import new_id
 from errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
 from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
-from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request
+from signins import about, note, noted
+from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request, is_challenge_known
 from store.clients import Client, find_client
 from store.profiles import list_granted_profiles
 from store.tokens import (
@@ -48,7 +50,7 @@ def authorize() -> Response:
         db=state().db,
         settings=state().settings,
         documents=state().documents,
-        before_fetch=lambda: state().limits.client_document(client_address()),
+        around_fetch=fetching_document,
         params=request.args.to_dict(flat=False),
     )
     try:
@@ -67,12 +69,24 @@ def authorize() -> Response:
         code_challenge=visit.code_challenge,
         expires_at=now() + REQUEST_SECONDS,
     )
+    is_repeated = is_challenge_known(state().db, wanted.code_challenge)  # RFC 9700 §2.1.1: each should be new
     create_request(state().db, wanted, now=now())
+    about(client_id=wanted.client_id, request_id=wanted.id)
+    note("authorize", detail="challenge_repeated" if is_repeated else None)
     return see_other("/connect?" + urlencode({"request": wanted.id}))
+
+
+@contextmanager
+def fetching_document() -> Iterator[None]:
+    """Around the fetching of a client's description, which is limited and noted."""
+    with noted("document"):
+        state().limits.client_document(client_address())
+        yield
 
 
 def refuse_visit(visit: Visit, error: OAuthError) -> Response:
     """Tell the client by a redirect only if this person has let it in before; else tell the person (RFC 9700 §4.11.2)."""
+    note("authorize", error.code, client_id=visit.client.id if visit.client else None)
     login = find_current_login()
     if not (error.may_redirect and login and list_granted_profiles(state().db, login.user.id, visit.client.id)):
         raise error
@@ -83,6 +97,7 @@ def refuse_visit(visit: Visit, error: OAuthError) -> Response:
 
 
 @bp.post("/token")
+@noted("token")
 def token() -> Response:
     """Trade a code or a refresh token for fresh tokens (OAuth 2.1 §4.1.3, §4.3). What is refused is not spent."""
     form = read_token_form()
@@ -119,8 +134,11 @@ def authenticate(form: dict[str, str]) -> Client:
     """The client behind a request, if it is who it says. Raises InvalidClient, InvalidRequest or TooManyRequests."""
     state().limits.token(client_address())
     credentials = read_credentials(request.headers.get("Authorization"), form)
+    client = find_client(state().db, credentials.client_id)
+    if client:
+        about(client_id=client.id)
     try:
-        return authenticate_client(find_client(state().db, credentials.client_id), credentials, state().assertions.verify)
+        return authenticate_client(client, credentials, state().assertions.verify)
     except InvalidClient:
         state().limits.failed_client(credentials.client_id, client_address())
         raise
@@ -141,6 +159,7 @@ def exchange_code(client: Client, token_request: TokenRequest) -> TokenPair:
     code = find_code(state().db, token_request.form["code"], now=now())
     if code is None or code.client_id != client.id:
         raise InvalidGrant("The code is unknown or expired.")
+    about(session_id=code.session_id)
     for check in CODE_CHECKS:
         check(code, token_request)
     return redeem_code(state().db, code, lifetimes(), now=now())
@@ -148,11 +167,13 @@ def exchange_code(client: Client, token_request: TokenRequest) -> TokenPair:
 
 def trade_refresh_token(client: Client, token_request: TokenRequest) -> TokenPair:
     """Trade a refresh token. All is checked before it counts as presented."""
+    about("refresh")
     if "refresh_token" not in token_request.form:
         raise InvalidRequest("refresh_token is missing.")
     refresh = find_refresh(state().db, token_request.form["refresh_token"], now=now())
     if refresh is None or refresh.client_id != client.id:
         raise InvalidGrant("The refresh token is unknown, expired or revoked.")
+    about(session_id=refresh.session_id)
     for check in REFRESH_CHECKS:
         check(refresh, token_request)
     return trade_refresh(state().db, refresh, lifetimes(), now=now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ class Visit:
     db: Database
     settings: Settings
     documents: ClientDocuments
-    before_fetch: Callable[[], None]
+    around_fetch: Callable[[], AbstractContextManager[None]]
     params: Mapping[str, list[str]]
     client: Client | None = None
     redirect_uri: str = ""
@@ -64,7 +65,7 @@ def check_client(visit: Visit) -> None:
     """The client must be one of ours, or describe itself under the URL that is its id."""
     client_id = visit.get("client_id") or ""
     if is_document_url(client_id):
-        visit.client = visit.documents.find(client_id, visit.before_fetch)
+        visit.client = visit.documents.find(client_id, visit.around_fetch)
     else:
         visit.client = find_client(visit.db, client_id)
     if visit.client is None:

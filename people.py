@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 
 from accounts import set_password, set_up_owner, sign_out_everywhere
 from errors import InvalidInput, NotFound
+from signins import note_login
 from store.users import check_password, count_users
 from web import (
     client_address,
@@ -53,9 +54,11 @@ def setup() -> Response:
     except InvalidInput as error:
         return page("setup.html", 400, next=next_page(), values=form, errors=error.fields)
     except NotFound:
+        note_login("wrong_code")
         errors = {"code": "This is not the code. A fresh one is in the server's log after each start."}
         return page("setup.html", 403, next=next_page(), values=form, errors=errors)
     sign_in(user)
+    note_login(user_id=user.id)
     return see_other(next_page())
 
 
@@ -72,8 +75,10 @@ def login() -> Response:
     with state().limits.password_check():
         user = check_password(state().db, name, request.form.get("password", ""))
     if user is None:
+        note_login("wrong_password")
         return page("login.html", 401, next=next_page(), username=name, error="The name or the password is wrong.")
     sign_in(user)
+    note_login(user_id=user.id)
     return see_other(next_page())
 
 

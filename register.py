@@ -12,6 +12,7 @@ from callers import read_bearer
 from client_trust import SECRET_METHODS, check_registration
 from crypto import hash_token, new_id, new_token, same
 from errors import InvalidClientMetadata, InvalidRedirectUri, InvalidToken
+from signins import about, noted
 from store.clients import Client, delete_client, find_client, put_client, replace_client
 from web import client_address, no_store, now, state
 
@@ -25,6 +26,7 @@ SERVERS_OWN = frozenset(
 
 
 @bp.post("/register")
+@noted("register")
 def create() -> Response:
     """Register a client that nobody has verified (RFC 7591 §3). Answers 201 with its id, and its secret if it has one."""
     if state().settings.registration == "closed":
@@ -45,6 +47,7 @@ def create() -> Response:
         registration_token_hash=hash_token(token),
     )
     put_client(state().db, client)
+    about(client_id=client.id)
     return no_store(jsonify(describe(client, token, secret)), 201)
 
 

@@ -10,12 +10,14 @@ from flask import Blueprint, Response, abort, jsonify
 from client_assertions import ALGORITHMS
 from client_trust import AUTH_METHODS, GRANT_TYPES
 from oauth_checks import SCOPES, SLUG
+from signins import noted
 from store.profiles import find_profile_by_slug
 from web import find_current_login, state
 
 bp = Blueprint("wellknown", __name__)
 
 
+@noted("server_metadata")
 def authorization_server_metadata() -> Response:
     """What this authorization server offers (RFC 8414 §2)."""
     base = state().settings.public_url
@@ -42,6 +44,7 @@ def authorization_server_metadata() -> Response:
     return public_json(document)
 
 
+@noted("resource_metadata")
 def protected_resource_metadata(slug: str | None = None) -> Response:
     """The resource's own description (RFC 9728 §2). `resource` equals, byte for byte, the URL that a person pastes.
 

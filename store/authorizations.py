@@ -43,6 +43,20 @@ def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> 
         )
 
 
+def is_challenge_known(db: Database, code_challenge: str) -> bool:
+    """Whether a PKCE challenge has come before, as long as requests are kept."""
+    rows = db.query(
+        """
+        SELECT id
+        FROM authorization_requests
+        WHERE code_challenge = :code_challenge
+        LIMIT 1
+        """,
+        code_challenge=code_challenge,
+    )
+    return bool(rows)
+
+
 def find_request(db: Database, request_id: str, browser_hash: str) -> AuthorizationRequest | None:
     """A request of this very browser, open or not; None for another browser's."""
     rows = db.query(

@@ -83,9 +83,9 @@ class House:
         return send(browser, "/connect", **values)
 
     def contents(self) -> dict[str, list[tuple]]:
-        """All that the database holds, but for what counts tries and visits."""
+        """All that the database holds, but for what counts and notes tries and visits."""
         tables = [row["name"] for row in self.db.query("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        kept = [table for table in tables if table not in ("rate_limits", "leases")]
+        kept = [table for table in tables if table not in ("rate_limits", "leases") and not table.startswith("sign_in_")]
         return {table: sorted(map(tuple, self.db.query(f"SELECT * FROM {table}")), key=repr) for table in kept}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -43,8 +44,9 @@ def documents(db: Database, web: Web, settings: Settings, clock: Clock) -> Clien
     return ClientDocuments(db, web, settings, clock)
 
 
-def no_limit() -> None:
+def no_limit() -> AbstractContextManager[None]:
     """A limit that is never used up."""
+    return nullcontext()
 
 
 def test_it_takes_the_form_that_chatgpt_publishes(documents: ClientDocuments, web: Web, db: Database):

@@ -7,12 +7,14 @@ import re
 import sqlite3
 import stat
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import NOW, ROOT
 
-from db import APPLICATION_ID, Database, check_current, is_fresh, migrate, open_database, split_statements
+from db import APPLICATION_ID, BUSY_SECONDS, Database, check_current, is_fresh, migrate, open_database, split_statements
 from errors import ConfigError, StorageError
 
 SCHEMA = "CREATE TABLE pets (name TEXT PRIMARY KEY, owner TEXT REFERENCES pets (name));\n"
@@ -80,6 +82,20 @@ def test_writers_in_many_threads_all_get_their_turn(pets: Database):
     for thread in threads:
         thread.join()
     assert len(names(pets)) == 40
+
+
+def test_a_hasty_write_does_not_wait_for_others_and_a_plain_one_does_again(pets: Database):
+    with closing(sqlite3.connect(pets.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        with pytest.raises(StorageError), pets.write(hasty=True):
+            pass
+        assert time.monotonic() - begun < BUSY_SECONDS / 2
+        other.execute("ROLLBACK")
+    assert pets.query("PRAGMA busy_timeout")[0][0] == BUSY_SECONDS * 1000
+    with pets.write(hasty=True) as run:
+        run("INSERT INTO pets (name) VALUES ('rex')")
+    assert names(pets) == ["rex"]
 
 
 def test_it_logs_statements_without_values(pets: Database, caplog: pytest.LogCaptureFixture):

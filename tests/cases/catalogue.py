@@ -37,7 +37,6 @@ ROWS = {
 
 # A row, or the part of it that is named, and what it waits for. At most ten.
 PUT_OFF = {
-    "P-06": "that a challenge came twice is to be noted in the sign-in log, which is not there yet",
     "W-15": "nothing that would ask for the password again (stdio, key rotation, export) is there yet",
 }
 

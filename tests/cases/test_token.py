@@ -17,7 +17,7 @@ from house import House
 from server import Server
 
 from cases.catalogue import case
-from cases.evidence import changes, snapshot, unchanged
+from cases.evidence import changes, read, snapshot, unchanged
 from cases.token_endpoint import FORM, assert_refused, basic, change_password, code_in, end_session, ended, post
 from crypto import new_token
 from errors import InvalidGrant
@@ -189,10 +189,12 @@ def test_p05_and_its_verifier_is_checked(server: Server, database: Path, alice: 
     assert confidential.exchange(callback, client_secret=secret).status_code == 200
 
 
-def test_p06_a_challenge_that_comes_again_is_allowed(server: Server, alice: Person):
-    assistant = Assistant(server.url)
-    first, second = (alice.decide(assistant.authorize_url()) for _ in range(2))
+def test_p06_a_challenge_that_comes_again_is_allowed_and_noted(house: House, owner: Person):
+    assistant = Assistant(house.url, session=house.session())
+    first, second = (owner.decide(assistant.authorize_url()) for _ in range(2))
     assert [assistant.exchange(callback).status_code for callback in (first, second)] == [200, 200]
+    rows = read(house.db.path, "SELECT detail FROM sign_in_steps WHERE step = 'authorize' ORDER BY detail")
+    assert [row["detail"] for row in rows] == [None, "challenge_repeated"]
 
 
 @pytest.mark.parametrize("verifier", [case("P-11", "a verifier", "x" * 43), case("P-11", "none", "")])
