@@ -11,7 +11,7 @@ from errors import InvalidInput, NotFound, ToolError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from offers import describe_offer, find_choice
 from store.api_keys import check_key_name, insert_key, revoke_key
-from store.connections import insert_connection
+from store.connections import find_free_name, insert_connection
 from store.profiles import FeatureSet, Profile, insert_key_grant, insert_member, list_profiles
 from store.users import User
 from tools import Connector
@@ -84,6 +84,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         connector=connector,
         connectors=state().connectors.values(),
         values=typed or {},
+        free_name=find_free_name(state().db, desk.user.id, connector.title) if connector else "",
         lines=list_lines(connector, typed, None, errors) if connector else [],
         typed_secrets=seal_typed_secrets(state().vault, connector, typed or {}, errors, *place_of(desk)) if connector else "",
         offers=[describe_offer(state().db, state().connectors, profile, joining=connector) for profile in profiles],

@@ -14,6 +14,7 @@ from store.connections import (
     Connection,
     Draft,
     delete_connection,
+    find_free_name,
     get_connection,
     insert_connection,
     update_connection,
@@ -80,12 +81,11 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
     """The form, with what was typed."""
     errors = errors or {}
     typed = read_typed(desk) if request.method == "POST" else None
-    name = typed.get("connection_name", "") if typed else desk.connection.name if desk.connection else desk.connector.title
     return page(
         "connection.html",
         status,
         desk=desk,
-        name=name,
+        name=typed.get("connection_name", "") if typed else name_of(desk),
         lines=list_lines(desk.connector, typed, desk.connection, errors),
         typed_secrets=seal_typed_secrets(state().vault, desk.connector, typed or {}, errors, *place_of(desk)),
         note=note,
@@ -118,6 +118,11 @@ def read_typed(desk: Desk) -> dict[str, str]:
 def place_of(desk: Desk) -> tuple[str, ...]:
     """What carried secrets are sealed for: this person's form of this connection."""
     return desk.user.id, desk.connector.name, desk.connection.id if desk.connection else ""
+
+
+def name_of(desk: Desk) -> str:
+    """The connection's name, or one to propose that is free."""
+    return desk.connection.name if desk.connection else find_free_name(state().db, desk.user.id, desk.connector.title)
 
 
 # --- what the buttons do ---

@@ -109,6 +109,13 @@ def check_name_free(run: Run, user_id: str, name: str, connection_id: str) -> No
         raise InvalidInput("You already have a connection of this name.", {"connection_name": "This name is taken."})
 
 
+def find_free_name(db: Database, user_id: str, wanted: str) -> str:
+    """A name that no connection of this user has: `wanted`, or with a number behind it."""
+    taken = {connection.name for connection in list_connections(db, user_id)}
+    names = (wanted if number == 1 else f"{wanted} {number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
 def put_secrets(run: Run, vault: Vault, connection_id: str, secrets: Mapping[str, str], now: int) -> None:
     """Seal and keep each secret, in an open transaction."""
     for name, value in secrets.items():

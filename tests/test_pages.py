@@ -206,6 +206,16 @@ def test_a_connection_added_on_the_way_keeps_its_profile_selected(house: House, 
     assert 'name="profile" value="work" checked' in alice.get(back).text
 
 
+def test_an_untouched_form_makes_a_second_connection_of_a_connector(house: House, alice: Client):
+    for number in (2, 3):
+        form = alice.get("/connections/new?connector=personal_context").text
+        proposed = re.search(r'name="connection_name"[^>]*value="([^"]*)"', form)[1]
+        assert proposed == f"Personal Context {number}"
+        values = {"connector": "personal_context", "connection_name": proposed, "action": "save"}
+        assert send(alice, "/connections/new", **values).status_code == 303
+    assert 'value="Personal Context 4"' in alice.get("/keys/new?connector=personal_context").text
+
+
 def test_a_decision_after_the_login_ran_out_comes_back_to_the_request(house: House, alice: Client):
     path = house.ask(alice)
     values = {"request": path.split("=")[1], "profile": "home", "feature_set": "all", "decision": "approve"}
