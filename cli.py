@@ -302,7 +302,8 @@ def find_person(fetch: Fetcher, options: argparse.Namespace, callback: Callback)
             webbrowser.open(url)
         if redirect_uri.startswith("http://"):
             return callback.wait(redirect_uri)
-        return input(f"    then paste the address at which the browser ends ({redirect_uri}…): ").strip()
+        print(f"    then paste the address at which the browser ends, {redirect_uri}…", flush=True)
+        return sys.stdin.readline().strip()
 
     return ask
 

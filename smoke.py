@@ -53,7 +53,7 @@ class Emulator:
         self.redirect_uri: str = with_port(assistant.redirect_uris[0], port)
         self.verifier, self.state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
         self.challenge, self.resource, self.server = "", {}, {}
-        self.client_id, self.tokens = "", {}
+        self.client_id, self.registered, self.tokens = "", {}, {}
 
     # --- finding the way (RFC 9728, RFC 8414) ---
 
@@ -102,10 +102,10 @@ class Emulator:
         expect(endpoint, "a registration_endpoint", "none: REGISTRATION is closed")
         answer = self.fetch.request("POST", endpoint, trust=OWNER, json=self.registration)
         expect(answer.status == 201, "201", answer)
-        accepted = answer.json()
-        wanted = self.registration["redirect_uris"]
-        expect(accepted.get("redirect_uris") == wanted, f"redirect_uris {wanted}", repr(accepted.get("redirect_uris")))
-        self.client_id = accepted["client_id"]
+        self.registered, wanted = answer.json(), self.registration["redirect_uris"]
+        accepted = self.registered.get("redirect_uris")
+        expect(accepted == wanted, f"redirect_uris {wanted}", repr(accepted))
+        self.client_id = self.registered["client_id"]
         return self.client_id
 
     def authorize_url(self) -> str:
@@ -216,6 +216,17 @@ class Emulator:
         expect((dead.status, dead.json().get("error")) == (400, "invalid_grant"), "400 invalid_grant", dead)
         return "the tokens are good no more"
 
+    def unregister(self) -> str:
+        """Leave nothing behind, where a client may end its registration (RFC 7592 §2.3); then nobody knows it."""
+        if "registration_client_uri" not in self.registered:
+            return "not offered: the registration stays"
+        token = {"Authorization": f"Bearer {self.registered['registration_access_token']}"}
+        gone = self.fetch.request("DELETE", self.registered["registration_client_uri"], trust=OWNER, headers=token)
+        expect(gone.status == 204, "204", gone)
+        unknown = self.trade(self.tokens["refresh_token"])
+        expect((unknown.status, unknown.json().get("error")) == (401, "invalid_client"), "401 invalid_client", unknown)
+        return "the client is unknown again"
+
 
 NEEDED = {
     "code_challenge_methods_supported": "S256",
@@ -280,6 +291,7 @@ STEPS_INSIDE: tuple[tuple[str, Callable[[Emulator], str]], ...] = (
     ("refresh", Emulator.refresh),
     ("list tools again", Emulator.list_tools),
     ("revoke", Emulator.leave),
+    ("end the registration", Emulator.unregister),
 )
 
 

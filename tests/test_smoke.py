@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from actors import PASSWORD, Person
+from actors import PASSWORD, Assistant, Person
 from conftest import MASTER_KEY, NOW
 from house import Clock, Door, House
 from server import ROOT, Server, free_port, running_server
@@ -36,6 +36,7 @@ STEPS = [
     "refresh",
     "list tools again",
     "revoke",
+    "end the registration",
 ]
 
 
@@ -98,7 +99,17 @@ def test_a_person_whose_browser_ends_elsewhere_pastes_the_address(server: Server
         url = next(line.strip() for line in running.stdout if line.strip().startswith(server.url + "/authorize?"))
         said, _ = running.communicate(Person(server.url).decide(url) + "\n", timeout=20)
     assert running.returncode == 0
-    assert steps(said)[-1] == "revoke"
+    assert steps(said) == STEPS[4:]
+
+
+@pytest.mark.server
+def test_it_leaves_nothing_behind(server: Server, tmp_path: Path):
+    owner, name = Person(server.url), ASSISTANTS["gemini"].registration["client_name"]
+    owner.sign_in()
+    assert run(tmp_path, "emulate", "gemini", server.url + "/mcp").returncode == 0
+    assert name not in owner.get("/admin").text
+    Assistant(server.url, client_name=name).sign_in(owner)
+    assert name in owner.get("/admin").text  # one that stays
 
 
 @pytest.mark.server
@@ -211,6 +222,7 @@ FAULTS = [
     ("tools/list", member("result", None), "list tools: expected a result of tools/list"),
     ("refresh_token", member("refresh_token", None), "refresh: expected two tokens"),
     ("POST /revoke", status(503), "revoke: expected 200; got 503"),
+    ("DELETE /register/", status(404), "end the registration: expected 204; got 404"),
 ]
 
 
@@ -256,3 +268,33 @@ def test_a_lost_connection_is_told_with_its_step(house: House):
     door = Meddler(house, "tools/list", lose)
     with pytest.raises(PosternError, match=r"^list tools: localhost stopped in the middle of its answer\.$"):
         visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("start", "pretended", "said"),
+    [
+        ("POST /revoke", 200, "revoke: expected 401 invalid_token; got 200"),
+        ("DELETE /register/", 204, "end the registration: expected 401 invalid_client; got 400 invalid_grant"),
+    ],
+)
+def test_it_notices_what_a_server_only_pretends_to_have_done(house: House, start: str, pretended: int, said: str):
+    class Pretender(Door):
+        def request(self, method: str, url: str, **request: Any) -> Response:
+            is_meant = f"{method} {url.removeprefix(house.url)}".startswith(start)
+            return Response(pretended, {}, b"") if is_meant else super().request(method, url, **request)
+
+    door = Pretender(house)
+    with pytest.raises(PosternError) as stopped:
+        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lambda line: None)
+    assert str(stopped.value).startswith(said)
+
+
+def test_where_a_registration_cannot_be_ended_it_says_so(house: House):
+    door, lines = Meddler(house, "POST /register", member("registration_client_uri", None)), []
+    visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lines.append)
+    assert lines[-1].endswith("not offered: the registration stays")
+
+
+def test_help_names_both_commands(tmp_path: Path):
+    ended = subprocess.run(**command(tmp_path, "--help"), capture_output=True, timeout=60, check=True)
+    assert all(f"    {name} " in ended.stdout for name in ("smoke", "emulate"))
