@@ -15,7 +15,8 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 class Assistant:
     """One assistant. `registration` is its body for /register (RFC 7591); `document` is what it publishes, under its id (CIMD).
 
-    It asks for answers at `redirect_uris`, of which the first is its usual one; `{port}` is a free port of the person's machine.
+    It asks for answers at `redirect_uris`, of which the first is its usual one. `port` is where it waits on the person's machine,
+    and stands for `{port}`; 0 is any that is free.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Assistant:
     document: Mapping[str, Any] = field(default_factory=dict)
     probes: tuple[str, ...] = ()  # the names of its programs in `clientInfo`, in the order in which they come
     names_scope: bool = True  # asks for what the 401 or the metadata offer, else for nothing
+    port: int = 0
     protocol_version: str = "2025-11-25"
 
 
@@ -90,7 +92,7 @@ ASSISTANTS: Mapping[str, Assistant] = {
         ),
         probes=("claude-code",),
     ),
-    "cursor": Assistant("Cursor", public("Cursor", *CURSOR), CURSOR, probes=("cursor-vscode",)),
+    "cursor": Assistant("Cursor", public("Cursor", *CURSOR), CURSOR, probes=("cursor-vscode",), port=8787),
     "vscode": Assistant(
         "Visual Studio Code",
         public(
@@ -110,6 +112,7 @@ ASSISTANTS: Mapping[str, Assistant] = {
             grant_types=[*CODE_AND_REFRESH, DEVICE_CODE],
         ),
         probes=("Visual Studio Code",),
+        port=33418,
     ),
     "codex": Assistant(
         "Codex",
@@ -128,5 +131,6 @@ ASSISTANTS: Mapping[str, Assistant] = {
         public("Gemini CLI MCP Client", "http://localhost:{port}/oauth/callback", scope=""),
         ("http://localhost:{port}/oauth/callback",),
         probes=("gemini-cli-mcp-client",),
+        port=7777,
     ),
 }

@@ -13,10 +13,13 @@ THANKS = b"<!doctype html><title>Signed in</title><p>That was it. You may close 
 
 
 class Callback:
-    """A port of the loopback address, from its making to `close`."""
+    """A port of the loopback address, from its making to `close`; 0 is any that is free. Raises FetchError if it is taken."""
 
-    def __init__(self) -> None:
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        try:
+            self._server = HTTPServer(("127.0.0.1", port), Handler)
+        except OSError:
+            raise FetchError(f"Port {port} of this machine is taken by another program.") from None
         self._server.timeout = 1
         self._server.arrived = None
         self.port: int = self._server.server_port

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from accounts import add_account, set_password
+from addresses import parse_url
 from assistants import ASSISTANTS
 from callback import Callback
 from config import Settings, load_settings
@@ -23,7 +24,7 @@ from errors import InvalidInput, NotFound, PosternError
 from fetch import Fetcher
 from offers import find_choice
 from preregistration import add_client
-from smoke import SMOKE, Emulator, FormPerson, Person, visit
+from smoke import SMOKE, Emulator, FormPerson, visit
 from startup import MIGRATIONS, bring_up_to_date
 from store.api_keys import insert_key, list_keys, revoke_key
 from store.clients import delete_client, list_clients
@@ -272,40 +273,40 @@ def run_migrations(db: Database, settings: Settings, options: argparse.Namespace
 
 def run_visit(options: argparse.Namespace) -> None:
     """`smoke` and `emulate`. The URL was typed by whoever runs this, so it may lead to a private address."""
-    assistant = ASSISTANTS[options.assistant] if "assistant" in options else SMOKE
-    try:
-        parts = urlsplit(options.url)
-        place = f"{parts.hostname}:{parts.port or {'https': 443, 'http': 80}[parts.scheme]}"
-    except (ValueError, KeyError):
-        raise InvalidInput("URL must begin with https:// or http://.") from None
-    url = options.url if parts.path.strip("/") else options.url.rstrip("/") + "/mcp"
-    fetch = Fetcher(frozenset({place}))
-    with closing(Callback()) as callback:
-        emulator = Emulator(fetch, url, assistant, callback.port)
-        person = find_person(fetch, options, callback)
-        print(f"{assistant.title} at {url}")
-        if assistant.document:
-            print("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
-        visit(emulator, person, lambda line: print(line, flush=True))
-
-
-def find_person(fetch: Fetcher, options: argparse.Namespace, callback: Callback) -> Person:
-    """Who signs in: a name and a password from standard input, or the person at this terminal with a browser."""
     if bool(options.user) != options.password_stdin:
         raise InvalidInput("--user and --password-stdin go together.")
+    assistant = ASSISTANTS[options.assistant] if "assistant" in options else SMOKE
+    try:
+        fetch = Fetcher(frozenset({parse_url(options.url).name}))
+    except ValueError as error:
+        raise InvalidInput(f"URL: {error}") from None
+    url = options.url if urlsplit(options.url).path.strip("/") else options.url.rstrip("/") + "/mcp"
+    print(f"{assistant.title} at {url}")
+    if assistant.document:
+        print("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
     if options.user:
-        return FormPerson(fetch, options.user, sys.stdin.readline().rstrip("\n"))
+        person = FormPerson(fetch, options.user, sys.stdin.readline().rstrip("\n"))
+        visit(Emulator(fetch, url, assistant), person, say)
+    else:
+        with closing(Callback(assistant.port)) as callback:
+            emulator = Emulator(fetch, url, assistant, callback.port, prefers_loopback=True)
+            visit(emulator, lambda url, uri: ask_person(callback, url, uri, opens=not options.no_browser), say)
 
-    def ask(url: str, redirect_uri: str) -> str:
-        print(f"    open this address, sign in and approve:\n    {url}", flush=True)
-        if not options.no_browser:
-            webbrowser.open(url)
-        if redirect_uri.startswith("http://"):
-            return callback.wait(redirect_uri)
-        print(f"    then paste the address at which the browser ends, {redirect_uri}…", flush=True)
-        return sys.stdin.readline().strip()
 
-    return ask
+def ask_person(callback: Callback, url: str, redirect_uri: str, *, opens: bool) -> str:
+    """The person at this terminal signs in with a browser; answers where it ends."""
+    say(f"    open this address, sign in and approve:\n    {url}")
+    if opens:
+        webbrowser.open(url)
+    if redirect_uri.startswith("http://"):
+        return callback.wait(redirect_uri)
+    say(f"    then paste the address at which the browser ends, {redirect_uri}…")
+    return sys.stdin.readline().strip()
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    print(line, flush=True)
 
 
 def complain(message: str) -> int:

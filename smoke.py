@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -47,10 +47,14 @@ def describe(answer: Response) -> str:
 class Emulator:
     """An assistant at one server. Each step raises Surprise or FetchError, or answers what it found, in a few words."""
 
-    def __init__(self, fetch: Fetcher, mcp_url: str, assistant: Assistant = SMOKE, port: int = 3000):
+    def __init__(
+        self, fetch: Fetcher, mcp_url: str, assistant: Assistant = SMOKE, port: int = 0, *, prefers_loopback: bool = False
+    ):
         self.fetch, self.mcp_url, self.assistant = fetch, mcp_url, assistant
+        port = port or assistant.port or 3000
         self.registration = {name: with_port(value, port) for name, value in assistant.registration.items()}
-        self.redirect_uri: str = with_port(assistant.redirect_uris[0], port)
+        usual, local = assistant.redirect_uris[0], [uri for uri in assistant.redirect_uris if uri.startswith("http://")]
+        self.redirect_uri: str = with_port(local[0] if prefers_loopback and local else usual, port)
         self.verifier, self.state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
         self.challenge, self.resource, self.server = "", {}, {}
         self.client_id, self.registered, self.tokens = "", {}, {}
@@ -86,13 +90,15 @@ class Emulator:
         expect(self.server.get("issuer") == issuer, f"issuer to be {issuer}", repr(self.server.get("issuer")))
         for name, value in NEEDED.items():
             expect(value in as_list(self.server.get(name)), f"{name} to have {value}", repr(self.server.get(name)))
+        for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint"):
+            need(self.server, name)
         return issuer
 
     def get(self, url: str) -> dict[str, Any]:
         """A JSON document."""
         answer = self.fetch.request("GET", url, trust=OWNER, headers={"Accept": "application/json"})
-        expect(answer.status == 200 and isinstance(answer.json(), dict), f"a JSON document at {url}", answer)
-        return answer.json()
+        expect(answer.status == 200, f"a JSON document at {url}", answer)
+        return read_object(answer)
 
     # --- signing in (RFC 7591, OAuth 2.1) ---
 
@@ -102,10 +108,10 @@ class Emulator:
         expect(endpoint, "a registration_endpoint", "none: REGISTRATION is closed")
         answer = self.fetch.request("POST", endpoint, trust=OWNER, json=self.registration)
         expect(answer.status == 201, "201", answer)
-        self.registered, wanted = answer.json(), self.registration["redirect_uris"]
+        self.registered, wanted = read_object(answer), self.registration["redirect_uris"]
         accepted = self.registered.get("redirect_uris")
         expect(accepted == wanted, f"redirect_uris {wanted}", repr(accepted))
-        self.client_id = self.registered["client_id"]
+        self.client_id = need(self.registered, "client_id")
         return self.client_id
 
     def authorize_url(self) -> str:
@@ -130,7 +136,7 @@ class Emulator:
 
     def take_callback(self, url: str) -> dict[str, str]:
         """The tokens for the code in the URL to which the browser was sent."""
-        expect(url.startswith(self.redirect_uri), f"to be sent to {self.redirect_uri}", url.partition("?")[0])
+        expect(url.partition("?")[0] == self.redirect_uri, f"to be sent to {self.redirect_uri}", url.partition("?")[0])
         sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         expect(sent.get("state") == self.state, "the state that was sent", repr(sent.get("state")))
         expect("code" in sent, "a code", f"{sent.get('error')}: {sent.get('error_description')}")
@@ -152,8 +158,9 @@ class Emulator:
     def keep(self, answer: Response) -> dict[str, str]:
         """The tokens in an answer (OAuth 2.1 §3.2.3)."""
         expect(answer.status == 200 and answer.headers.get("Cache-Control") == "no-store", "200, Cache-Control: no-store", answer)
-        tokens = answer.json()
-        expect({"access_token", "refresh_token", "expires_in"} <= tokens.keys(), "two tokens", ", ".join(tokens))
+        tokens = read_object(answer)
+        for name in ("access_token", "refresh_token", "expires_in"):
+            need(tokens, name)
         self.tokens = tokens
         return tokens
 
@@ -182,8 +189,9 @@ class Emulator:
         answer = self.call(method, params)
         expect(answer.status == 200, "200", answer)
         is_stream = answer.headers.get("Content-Type", "").startswith("text/event-stream")
-        found = json.loads(answer.body.decode().rpartition("data:")[2]) if is_stream else answer.json()
-        expect("result" in found, f"a result of {method}", repr(found.get("error")))
+        body = answer.body.rpartition(b"data:")[2] if is_stream else answer.body
+        found = read_object(replace(answer, body=body))
+        expect(isinstance(found.get("result"), dict), f"a result of {method}", repr(found.get("error")))
         return found["result"]
 
     def open(self) -> str:
@@ -194,7 +202,7 @@ class Emulator:
                 "capabilities": {},
                 "clientInfo": {"name": program, "version": "1.0.0"},
             }
-            agreed = self.result("initialize", hello)["protocolVersion"]
+            agreed = need(self.result("initialize", hello), "protocolVersion")
             expect(agreed == self.assistant.protocol_version, self.assistant.protocol_version, agreed)
             noted = self.call("notifications/initialized", id=None)
             expect(noted.status == 202, "202", noted)
@@ -202,7 +210,7 @@ class Emulator:
 
     def list_tools(self) -> str:
         """Every tool that it may call."""
-        tools = self.result("tools/list")["tools"]
+        tools = need(self.result("tools/list"), "tools")
         return f"{len(tools)} tool{'' if len(tools) == 1 else 's'}"
 
     def leave(self) -> str:
@@ -213,18 +221,18 @@ class Emulator:
         is_refused = refused.status == 401 and 'error="invalid_token"' in refused.headers.get("WWW-Authenticate", "")
         expect(is_refused, "401 invalid_token", refused)
         dead = self.trade(self.tokens["refresh_token"])
-        expect((dead.status, dead.json().get("error")) == (400, "invalid_grant"), "400 invalid_grant", dead)
+        expect((dead.status, read_object(dead).get("error")) == (400, "invalid_grant"), "400 invalid_grant", dead)
         return "the tokens are good no more"
 
     def unregister(self) -> str:
         """Leave nothing behind, where a client may end its registration (RFC 7592 §2.3); then nobody knows it."""
         if "registration_client_uri" not in self.registered:
             return "not offered: the registration stays"
-        token = {"Authorization": f"Bearer {self.registered['registration_access_token']}"}
+        token = {"Authorization": f"Bearer {need(self.registered, 'registration_access_token')}"}
         gone = self.fetch.request("DELETE", self.registered["registration_client_uri"], trust=OWNER, headers=token)
         expect(gone.status == 204, "204", gone)
         unknown = self.trade(self.tokens["refresh_token"])
-        expect((unknown.status, unknown.json().get("error")) == (401, "invalid_client"), "401 invalid_client", unknown)
+        expect((unknown.status, read_object(unknown).get("error")) == (401, "invalid_client"), "401 invalid_client", unknown)
         return "the client is unknown again"
 
 
@@ -235,6 +243,19 @@ NEEDED = {
     "token_endpoint_auth_methods_supported": "none",
     "authorization_response_iss_parameter_supported": True,
 }
+
+
+def read_object(answer: Response) -> dict[str, Any]:
+    """The JSON object in an answer."""
+    body = answer.json()
+    expect(isinstance(body, dict), "a JSON object", answer)
+    return body
+
+
+def need(found: Mapping[str, Any], name: str) -> Any:
+    """A member that has to be there."""
+    expect(name in found, f"{name} in the answer", ", ".join(found) or "nothing")
+    return found[name]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -60,3 +60,8 @@ def test_it_says_nothing_of_the_code_it_was_brought(callback: Callback, capfd: p
     callback.wait("http://127.0.0.1/cb")
     browser.join()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(callback: Callback):
+    with pytest.raises(FetchError, match=f"^Port {callback.port} of this machine is taken by another program.$"):
+        Callback(callback.port)

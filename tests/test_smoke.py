@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from server import ROOT, Server, free_port, running_server
 
 import crypto
 from assistants import ASSISTANTS
+from callback import Callback
 from config import load_settings
 from errors import FetchError, PosternError
 from fetch import Response
@@ -93,6 +95,21 @@ def test_a_person_with_a_browser_signs_in_and_comes_back_to_a_port_of_this_machi
 
 
 @pytest.mark.server
+def test_cursor_is_waited_for_at_its_own_port(server: Server, tmp_path: Path):
+    words = command(tmp_path, "emulate", "cursor", server.url + "/mcp", "--no-browser")
+    with closing(Callback(ASSISTANTS["cursor"].port)):
+        taken = subprocess.run(**words, capture_output=True, timeout=60, check=False)
+    assert (taken.returncode, taken.stderr) == (1, "Error: Port 8787 of this machine is taken by another program.\n")
+    with subprocess.Popen(**words, stdout=subprocess.PIPE) as running:
+        url = next(line.strip() for line in running.stdout if line.strip().startswith(server.url + "/authorize?"))
+        callback = Person(server.url).decide(url)
+        assert callback.startswith("http://localhost:8787/callback?")
+        requests.get(callback.replace("localhost", "127.0.0.1", 1), timeout=10)
+        assert steps(running.stdout.read()) == STEPS[4:]
+        assert running.wait(20) == 0
+
+
+@pytest.mark.server
 def test_a_person_whose_browser_ends_elsewhere_pastes_the_address(server: Server, tmp_path: Path):
     words = command(tmp_path, "emulate", "chatgpt", server.url + "/mcp", "--no-browser")
     with subprocess.Popen(**words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
@@ -129,15 +146,16 @@ def test_a_server_that_is_not_there_ends_it_in_one_line(tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["smoke", "ftp://postern.example/mcp"], "URL must begin with https:// or http://."),
-        (["smoke", "http://postern.example:x/mcp"], "URL must begin with https:// or http://."),
+        (["smoke", "ftp://postern.example/mcp"], "URL: This is not an address that can be fetched"),
+        (["smoke", "http://postern.example:x/mcp"], "URL: This is not an address that can be fetched"),
         (["smoke", "http://localhost:1/mcp", "--user", "alice"], "--user and --password-stdin go together."),
         (["smoke", "http://localhost:1/mcp", "--password-stdin"], "--user and --password-stdin go together."),
     ],
 )
 def test_it_refuses_what_it_cannot_do_in_one_line(tmp_path: Path, words: list[str], reason: str):
     ended = subprocess.run(**command(tmp_path, *words), capture_output=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (1, f"Error: {reason}\n")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith(f"Error: {reason}")
 
 
 # --- what it finds wrong: a house whose answers are changed on the way ---
@@ -213,14 +231,17 @@ FAULTS = [
     ("POST /register", status(200), "register: expected 201"),
     ("POST /register", member("redirect_uris", []), "register: expected redirect_uris"),
     ("GET /connect", status(404), "authorize: expected a page to sign in"),
+    (METADATA, member("token_endpoint", None), "read the server's metadata: expected token_endpoint in the answer"),
+    (METADATA, lambda answer: replace(answer, body=b"[]"), "read the server's metadata: expected a JSON object; got 200"),
+    ("POST /register", member("client_id", None), "register: expected client_id in the answer"),
     ("POST /connect", status(200), "authorize: expected to be sent to http://127.0.0.1:3000/callback"),
     ("POST /token", status(400), "token: expected 200, Cache-Control: no-store"),
     ("POST /token", header("Cache-Control", "private"), "token: expected 200, Cache-Control: no-store"),
-    ("POST /token", member("refresh_token", None), "token: expected two tokens; got access_token"),
+    ("POST /token", member("refresh_token", None), "token: expected refresh_token in the answer; got access_token"),
     ('"initialize", "params": {"protocolVersion"', status(500), "initialize: expected 200; got 500"),
     ("notifications/initialized", status(200), "initialize: expected 202"),
     ("tools/list", member("result", None), "list tools: expected a result of tools/list"),
-    ("refresh_token", member("refresh_token", None), "refresh: expected two tokens"),
+    ("refresh_token", member("refresh_token", None), "refresh: expected refresh_token in the answer"),
     ("POST /revoke", status(503), "revoke: expected 200; got 503"),
     ("DELETE /register/", status(404), "end the registration: expected 204; got 404"),
 ]
