@@ -26,7 +26,7 @@ class Limits:
         self._checking = threading.Semaphore(2)
 
     def registration(self, address: str) -> None:
-        """150 registrations for an address, and 150 more in each hour."""
+        """150 registrations and changes of one for an address, and 150 more in each hour."""
         self._take("registration", address, capacity=150, per_seconds=3600)
 
     def authorize(self, address: str) -> None:

@@ -69,6 +69,7 @@ def replace(client_id: str) -> Response:
     check_names_itself(client, body)
     metadata = check_registration(body, state().settings)
     check_redirects_known(client, metadata["redirect_uris"])
+    state().limits.registration(client_address())
     needs_secret = metadata["token_endpoint_auth_method"] in SECRET_METHODS
     secret = new_token("mcp_cs_") if needs_secret and client.secret_hash is None else None
     client = changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -176,6 +177,15 @@ def test_a_change_leaves_alone_what_is_under_way(house: House, owner: Person):
     assert callback.startswith(CALLBACK + "?")
     assert_refused(keeper.assistant.exchange(callback, redirect_uri=OTHER), 400, "invalid_grant")
     assert keeper.assistant.exchange(callback).status_code == 200
+
+
+def test_changes_count_as_registrations_do(keeper: Keeper):
+    statuses = Counter(keeper.replace().status_code for _ in range(150))
+    assert statuses == {200: 149, 429: 1}
+    refused = keeper.replace(client_name="Too much")
+    assert_refused(refused, 429, "temporarily_unavailable")
+    assert refused.headers["Retry-After"] == "24"
+    assert "client_name" not in keeper.send("GET").json()
 
 
 # --- the end ---
