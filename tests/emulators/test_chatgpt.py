@@ -11,7 +11,7 @@ from actors import Person
 from house import House
 from web_of_clients import Signer, Web
 
-from assistants import ASSISTANTS, CHATGPT_OWN, CHATGPT_STABLE, chatgpt
+from assistants import ASSISTANTS, CHATGPT_OWN, CHATGPT_STABLE, chatgpt, public
 from emulators.conftest import Installed
 
 STABLE = ASSISTANTS["chatgpt"].document
@@ -57,15 +57,20 @@ def test_it_signs_in_by_its_document_and_refreshes_before_every_call(
     assert house.db.query("SELECT kind FROM clients")[0]["kind"] == "cimd"
 
 
+@pytest.mark.parametrize("redirect", [CHATGPT_STABLE, CHATGPT_OWN], ids=["stable", "per connection"])
 def test_it_signs_in_by_registration_and_refreshes_before_every_call(
-    house: House, owner: Person, arrive: Callable[..., Installed]
+    house: House, owner: Person, arrive: Callable[..., Installed], redirect: str
 ):
-    assistant = arrive("chatgpt", by="registration")
+    assistant = arrive("chatgpt")
+    assistant.registration = dict(public("ChatGPT", redirect))
+    assistant.redirect_uri = redirect
+    assistant.register()
     assistant.sign_in(owner)
     for _ in range(20):
         house.clock.forward(120)
         assistant.refresh()
         assert assistant.can_call()
+    assert [row["kind"] for row in house.db.query("SELECT kind FROM clients")] == ["dcr"]
 
 
 def test_it_names_the_resource_twice_and_a_token_for_another_one_does_not_come(
