@@ -285,7 +285,7 @@ def run_visit(options: argparse.Namespace) -> None:
     if assistant.document:
         print("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
     if options.user:
-        person = FormPerson(fetch, options.user, sys.stdin.readline().rstrip("\n"))
+        person = FormPerson(fetch, url, options.user, sys.stdin.readline().rstrip("\n"))
         visit(Emulator(fetch, url, assistant), person, say)
     else:
         with closing(Callback(assistant.port)) as callback:

@@ -14,7 +14,7 @@ from assistants import Assistant, public
 from crypto import s256
 from errors import FetchError, PosternError
 from fetch import OWNER, Fetcher, Response
-from plain_browser import Page, PlainBrowser
+from plain_browser import Page, PlainBrowser, origin_of
 
 SMOKE = Assistant("Smoke test", public("Smoke test", "http://127.0.0.1:{port}/callback"), ("http://127.0.0.1:{port}/callback",))
 ACCEPT = "application/json, text/event-stream"
@@ -276,13 +276,14 @@ Person = Callable[[str, str], str]  # authorize URL, redirect URI -> the URL to 
 
 
 class FormPerson:
-    """Somebody who signs in and approves by posting the real forms."""
+    """Somebody who signs in and approves by posting the real forms, and tells no site the password but that of `home`."""
 
-    def __init__(self, fetch: Fetcher, user: str, password: str):
-        self._fetch, self._user, self._password = fetch, user, password
+    def __init__(self, fetch: Fetcher, home: str, user: str, password: str):
+        self._fetch, self._home, self._user, self._password = fetch, origin_of(home), user, password
 
     def __call__(self, url: str, redirect_uri: str) -> str:
         """Sign in, press Approve, and do not follow."""
+        expect(origin_of(url) == self._home, f"to sign in at {self._home}", origin_of(url))
         browser = PlainBrowser(self._fetch, url)
         page = browser.open(url)
         form = next((form for form in page.forms if "password" in form.values), None)

@@ -234,6 +234,11 @@ FAULTS = [
     (METADATA, member("token_endpoint", None), "read the server's metadata: expected token_endpoint in the answer"),
     (METADATA, lambda answer: replace(answer, body=b"[]"), "read the server's metadata: expected a JSON object; got 200"),
     ("POST /register", member("client_id", None), "register: expected client_id in the answer"),
+    (
+        METADATA,
+        member("authorization_endpoint", "https://evil.example/authorize"),
+        "authorize: expected to sign in at http://localhost:8000; got https://evil.example",
+    ),
     ("POST /connect", status(200), "authorize: expected to be sent to http://127.0.0.1:3000/callback"),
     ("POST /token", status(400), "token: expected 200, Cache-Control: no-store"),
     ("POST /token", header("Cache-Control", "private"), "token: expected 200, Cache-Control: no-store"),
@@ -251,7 +256,7 @@ FAULTS = [
 def test_it_stops_at_the_first_step_that_fails_and_says_what_was_expected(house: House, start: str, change: Any, said: str):
     door, lines = Meddler(house, start, change), []
     with pytest.raises(PosternError) as stopped:
-        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lines.append)
+        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, house.url, "owner", PASSWORD), lines.append)
     assert str(stopped.value).startswith(said)
     assert steps("\n".join(lines)) == STEPS[: STEPS.index(said.partition(":")[0])]
 
@@ -267,7 +272,7 @@ def test_it_stops_at_the_first_step_that_fails_and_says_what_was_expected(house:
 )
 def test_it_does_not_take_a_callback_that_was_tampered_with(house: House, old: str, new: str, said: str):
     door = Door(house)
-    owner = FormPerson(door, "owner", PASSWORD)
+    owner = FormPerson(door, house.url, "owner", PASSWORD)
     with pytest.raises(PosternError) as stopped:
         visit(Emulator(door, house.url + "/mcp"), lambda url, uri: owner(url, uri).replace(old, new), lambda line: None)
     assert str(stopped.value).startswith(said)
@@ -278,7 +283,7 @@ def test_it_reads_an_answer_that_comes_as_a_stream(house: House):
         return Response(200, {"Content-Type": "text/event-stream"}, b": open\n\nevent: message\ndata: " + answer.body + b"\n\n")
 
     door, lines = Meddler(house, "tools/list", lambda answer: stream(answer) if answer.status == 200 else answer), []
-    visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lines.append)
+    visit(Emulator(door, house.url + "/mcp"), FormPerson(door, house.url, "owner", PASSWORD), lines.append)
     assert steps("\n".join(lines)) == STEPS
 
 
@@ -288,7 +293,7 @@ def test_a_lost_connection_is_told_with_its_step(house: House):
 
     door = Meddler(house, "tools/list", lose)
     with pytest.raises(PosternError, match=r"^list tools: localhost stopped in the middle of its answer\.$"):
-        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lambda line: None)
+        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, house.url, "owner", PASSWORD), lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -306,13 +311,13 @@ def test_it_notices_what_a_server_only_pretends_to_have_done(house: House, start
 
     door = Pretender(house)
     with pytest.raises(PosternError) as stopped:
-        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lambda line: None)
+        visit(Emulator(door, house.url + "/mcp"), FormPerson(door, house.url, "owner", PASSWORD), lambda line: None)
     assert str(stopped.value).startswith(said)
 
 
 def test_where_a_registration_cannot_be_ended_it_says_so(house: House):
     door, lines = Meddler(house, "POST /register", member("registration_client_uri", None)), []
-    visit(Emulator(door, house.url + "/mcp"), FormPerson(door, "owner", PASSWORD), lines.append)
+    visit(Emulator(door, house.url + "/mcp"), FormPerson(door, house.url, "owner", PASSWORD), lines.append)
     assert lines[-1].endswith("not offered: the registration stays")
 
 

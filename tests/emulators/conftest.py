@@ -71,18 +71,18 @@ def arrive(house: House, web: Web) -> Callable[..., Installed]:
         name: str, *, by: str = "document", redirect: int = 0, address: str = "203.0.113.7", path: str = "/mcp",
         document: Mapping[str, Any] | None = None,
     ) -> Installed:  # fmt: skip
-        assistant = ASSISTANTS[name]
-        come = Installed(Door(house, address), house.url + path, assistant, PORT)
-        come.clock = house.clock
-        come.redirect_uri = with_port(assistant.redirect_uris[redirect], PORT)
-        for step in (come.knock, come.read_resource, come.read_server):
+        facts = ASSISTANTS[name]
+        assistant = Installed(Door(house, address), house.url + path, facts, PORT)
+        assistant.clock = house.clock
+        assistant.redirect_uri = with_port(facts.redirect_uris[redirect], PORT)
+        for step in (assistant.knock, assistant.read_resource, assistant.read_server):
             step()
         if by == "registration":
-            come.register()
+            assistant.register()
         else:
-            published = document or assistant.document
+            published = document or facts.document
             web.publish(published["client_id"], dict(published))
-            come.client_id = published["client_id"]
-        return come
+            assistant.client_id = published["client_id"]
+        return assistant
 
     return come

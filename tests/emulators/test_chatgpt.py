@@ -23,11 +23,11 @@ def signed(arrive: Callable[..., Installed], web: Web) -> Callable[..., Installe
     """ChatGPT with a key of its own, and the document and redirect URI of a kind."""
 
     def come(document: Any = STABLE) -> Installed:
-        come = arrive("chatgpt", document=document)
-        come.signer = Signer()
-        web.publish(STABLE["jwks_uri"], {"keys": [come.signer.public()]})
-        come.redirect_uri = document["redirect_uris"][0]
-        return come
+        assistant = arrive("chatgpt", document=document)
+        assistant.signer = Signer()
+        web.publish(STABLE["jwks_uri"], {"keys": [assistant.signer.public()]})
+        assistant.redirect_uri = document["redirect_uris"][0]
+        return assistant
 
     return come
 
