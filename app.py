@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 import admin
+import answers
 import api_keys
 import clients
 import connect
@@ -123,7 +124,7 @@ def create_pages(state: web.State) -> Flask:
     pages = Flask("postern", root_path=str(HERE))
     pages.config.update(MAX_CONTENT_LENGTH=web.BODY_MAX, SEND_FILE_MAX_AGE_DEFAULT=HOUR)
     pages.extensions["postern"] = state
-    web.install(pages)
+    answers.install(pages)
     for blueprint in PAGES:
         pages.register_blueprint(blueprint)
     return pages

@@ -1,9 +1,8 @@
-"""What every page needs: the state of the app, the browser's login, CSRF, limits, headers, error pages. Holds no page."""
+"""What every page needs: the state of the app, the browser's login, CSRF, addresses, answers. Holds no page."""
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,26 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask, Response, current_app, g, jsonify, make_response, redirect, render_template, request
+from flask import Response, current_app, g, make_response, redirect, render_template, request
 from markupsafe import Markup
-from werkzeug.exceptions import HTTPException
 
-import cors
 from client_assertions import ClientAssertions
 from client_documents import ClientDocuments
 from client_trust import add_parameters
 from config import Settings
-from crypto import Vault, hash_token, new_id, new_token, same
+from crypto import Vault, hash_token, new_token, same
 from db import Database
-from errors import InvalidClient, InvalidInput, InvalidToken, NotFound, OAuthError, StorageError, TooManyRequests, trace
+from errors import StorageError
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
-from texts import date_text, plain_text
 from toolbox import Toolbox
 from tools import Connector
-
-log = logging.getLogger("postern.web")
 
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
@@ -68,19 +62,6 @@ def now() -> int:
     if "now" not in g:
         g.now = int(state().clock())
     return g.now
-
-
-def install(app: Flask) -> None:
-    """Hang what stands in this file around every page of the app."""
-    app.before_request(check_host)
-    app.before_request(check_csrf)
-    app.after_request(send_cookies)
-    app.after_request(send_headers)
-    app.register_error_handler(OAuthError, answer_oauth_error)
-    app.register_error_handler(Exception, answer_error)
-    app.context_processor(lambda: {"login": known_login(), "csrf": csrf_input, "home": state().settings.public_url})
-    app.add_template_filter(plain_text, "plain")
-    app.add_template_filter(date_text, "date")
 
 
 # --- the browser and who sits before it ---
@@ -246,26 +227,6 @@ def client_address() -> str:
 
 
 # --- answers ---
-
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-HEADERS = {
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-def send_headers(response: Response) -> Response:
-    """The headers of every answer, errors too. `leaves_for_client`: browsers apply form-action to where a POST ends up."""
-    response.headers["Content-Security-Policy"] = POLICY if g.get("leaves_for_client") else POLICY + "; form-action 'self'"
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
-    response.headers.update(cors.page_headers(request.endpoint, request.method))
-    return response
-
-
 def no_store(response: Response, status: int = 200) -> Response:
     """An answer that nobody may keep, such as one with credentials in it (RFC 6749 §5.1)."""
     response.status_code = status
@@ -295,59 +256,3 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     return make_response(render_template(template, **values), status)
 
 
-def answer_oauth_error(error: OAuthError) -> Response:
-    """An OAuth error: JSON for programs (RFC 6749 §5.2), a page for people."""
-    if request.endpoint not in API_ENDPOINTS:
-        return page("message.html", 400, title="This sign-in cannot go on", message=error.description, code=error.code)
-    response = no_store(jsonify(error=error.code or "invalid_token", error_description=error.description), error.status)
-    if isinstance(error, InvalidClient) and error.challenge:
-        response.headers["WWW-Authenticate"] = 'Basic realm="Postern"'
-    if isinstance(error, InvalidToken):
-        response.headers["WWW-Authenticate"] = f'Bearer error="{error.code}"' if error.code else "Bearer"  # RFC 6750 §3
-    return response
-
-
-def answer_error(error: Exception) -> Response:
-    """Any other error: what it says if it was foreseen, else an id that the log explains."""
-    if isinstance(error, LoginNeeded):
-        return see_other(error.location)
-    status, title, message = describe_error(error)
-    if request.endpoint in API_ENDPOINTS:
-        response = jsonify(error="temporarily_unavailable" if status >= 429 else "invalid_request", error_description=message)
-        response.status_code = status
-    else:
-        response = page("message.html", status, title=title, message=message)
-    if isinstance(error, StorageError):
-        log.error("storage failed at %s: %s", request.endpoint, error)
-    if isinstance(error, TooManyRequests):
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, HTTPException) and error.get_response().headers.get("Allow"):
-        response.headers["Allow"] = error.get_response().headers["Allow"]
-    return response
-
-
-def describe_error(error: Exception) -> tuple[int, str, str]:
-    """(status, title, message) of an error, for a person."""
-    for kind, describe in DESCRIPTIONS:
-        if isinstance(error, kind):
-            return describe(error)
-    error_id = new_id()
-    log.error("error %s at %s: %s", error_id, request.endpoint, trace(error))
-    return 500, "Something went wrong", f"This is our fault. The server's log has the details under {error_id}."
-
-
-def describe_http(error: HTTPException) -> tuple[int, str, str]:
-    """An error that Flask raised: 404, 405, 413 …"""
-    known = {404: "There is no such page.", 405: "This page cannot be opened like that.", 413: "That is too much data."}
-    status = error.code or 500
-    return status, "Page not found" if status == 404 else "That did not work", known.get(status, "The request cannot be read.")
-
-
-DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
-    (Refused, lambda error: (error.status, error.title, str(error))),
-    (NotFound, lambda error: (404, "Page not found", "There is no such page, or it is not yours.")),
-    (InvalidInput, lambda error: (400, "Please check what you typed", str(error))),
-    (TooManyRequests, lambda error: (429, "Too many tries", str(error))),
-    (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Nothing was lost; please try again.")),
-    (HTTPException, describe_http),
-)

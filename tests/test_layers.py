@@ -16,7 +16,7 @@ FLOORS = {
     "9": "app cli gunicorn.conf",
     "8.5": "smoke",
     "8": "admin api_keys clients connect connections health mcp_bridge oauth people register startup wellknown",
-    "7.5": "mcp_listen mcp_sessions signins",
+    "7.5": "answers mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers cors jobs limits offers protocol toolbox",
     "5": "accounts connectors.catalog listings preregistration",
@@ -32,7 +32,7 @@ FLOORS = {
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
-    "flask": "app web admin api_keys clients connect connections health oauth people register signins wellknown",
+    "flask": "app answers web admin api_keys clients connect connections health oauth people register signins wellknown",
     "gunicorn": "gate_worker",
     "gate_worker": "gunicorn.conf",
     "requests": "fetch",
