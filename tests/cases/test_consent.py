@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
 
@@ -72,26 +74,22 @@ def test_a_program_on_this_computer_is_warned_of(house: House, owner: Person, ur
 def test_who_was_let_in_before_is_asked_about_again(house: House, owner: Person, uri: str):
     assistant = new_assistant(house, uri)
     assistant.sign_in(owner)
-    with unchanged_grants(house):
+    with nothing_given(house):
         page = owner.get(assistant.authorize_url())
     assert (page.status_code, urlsplit(page.url).path) == (200, "/connect")
     assert "It has access already." in Words(page.text).text
 
 
-class unchanged_grants:  # noqa: N801 - reads like evidence.unchanged, of which it is the part that gives something
+@contextmanager
+def nothing_given(house: House) -> Iterator[None]:
     """Fails if a session, a code or a token has come."""
+    before = count_given(house)
+    yield
+    assert count_given(house) == before
 
-    def __init__(self, house: House):
-        self.house = house
 
-    def count(self) -> list[int]:
-        return [self.house.db.query(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("sessions", "codes", "tokens")]
-
-    def __enter__(self) -> None:
-        self.before = self.count()
-
-    def __exit__(self, *_error: object) -> None:
-        assert self.count() == self.before
+def count_given(house: House) -> list[int]:
+    return [house.db.query(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("sessions", "codes", "tokens")]
 
 
 def edited(query: str) -> dict[str, str]:
