@@ -17,12 +17,12 @@ plain_write = Database.write
 
 
 @contextmanager
-def write_and_tell(self):
+def write_and_tell(self, **options):
     """Database.write. The flag is up only between BEGIN and COMMIT, so a process that dies with it up dies in between.
 
     One byte is enough: SQLite lets one writer in at a time.
     """
-    with plain_write(self) as run:
+    with plain_write(self, **options) as run:
         flag[0] = 1
         try:
             yield run
