@@ -363,7 +363,7 @@ EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed"
 def check_lively(tally: Counter[str], runs: int) -> None:
     """That enough has happened, good and bad."""
     assert tally["runs of 30 steps"] >= runs * 4 // 5  # hypothesis lets some end early
-    assert all(tally[name] >= runs // 2 for name in RULES), tally
+    assert all(tally[name] >= runs // 5 for name in RULES), tally
     assert all(tally[name] >= 10 for name in EVENTS), tally
 
 

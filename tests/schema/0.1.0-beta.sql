@@ -1,0 +1,406 @@
+-- Frozen. Migrations included: 0001_mcp_sessions.sql 0002_client_documents.sql 0003_api_keys.sql 0004_sign_ins.sql 0005_client_management.sql
+-- Postern's database, to be read from top to bottom.
+--
+-- Every time is in epoch seconds (…_at). Every id is random TEXT. …_hash is a SHA-256 in hexadecimal digits of a random secret;
+-- …_sealed is AES-256-GCM under the data key, bound to its table, column and row; …_json is JSON text.
+-- Only the file named above a table writes it. The SQL here is what SQLite and PostgreSQL share.
+
+
+-- 1. Keys ------------------------------------------------------------------------------------------------------------
+
+-- store/keys.py
+-- The data key that seals everything else, itself sealed under MASTER_KEY. Changing MASTER_KEY rewraps this one row.
+CREATE TABLE data_keys (
+    id            TEXT PRIMARY KEY,                       -- always 'main'
+    wrapped       TEXT NOT NULL,
+    key_check     TEXT NOT NULL,                          -- tells a wrong MASTER_KEY from a damaged row
+    created_at    INTEGER NOT NULL,
+    rewrapped_at  INTEGER                                 -- null: MASTER_KEY has never been changed
+);
+
+-- store/revisions.py
+-- One number that moves whenever anything changes that decides what a caller sees, so that every process drops what it prepared.
+CREATE TABLE revisions (
+    name          TEXT PRIMARY KEY,                       -- always 'features'
+    number        INTEGER NOT NULL
+);
+INSERT INTO revisions (name, number) VALUES ('features', 1);
+
+
+-- 2. People ----------------------------------------------------------------------------------------------------------
+
+-- store/users.py
+-- A person who signs in. The first one is the owner.
+CREATE TABLE users (
+    id            TEXT PRIMARY KEY,
+    name          TEXT NOT NULL UNIQUE,                   -- lower case
+    password_hash TEXT NOT NULL,                          -- Argon2id, a PHC string
+    is_owner      INTEGER NOT NULL CHECK (is_owner IN (0, 1)),
+    created_at    INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX users_one_owner ON users (is_owner) WHERE is_owner = 1;
+
+-- store/users.py
+-- A browser in which a user is signed in.
+CREATE TABLE logins (
+    cookie_hash   TEXT PRIMARY KEY,
+    user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at    INTEGER NOT NULL,                       -- when the password was typed
+    seen_at       INTEGER NOT NULL,                       -- to the minute
+    expires_at    INTEGER NOT NULL
+);
+CREATE INDEX logins_by_user ON logins (user_id);
+
+-- store/users.py
+-- The one-time code that opens /setup while there is no user. At most one row; a start of the server replaces it.
+CREATE TABLE setup_codes (
+    code_hash     TEXT PRIMARY KEY,
+    created_at    INTEGER NOT NULL
+);
+
+-- store/rate_limits.py
+-- Token buckets for the sign-in pages, shared by all workers.
+CREATE TABLE rate_limits (
+    bucket_hash   TEXT PRIMARY KEY,                       -- policy and identity; never the identity itself
+    full_at       REAL NOT NULL                           -- when it will be full again; after that the row says nothing and can go
+);
+CREATE INDEX rate_limits_by_full_at ON rate_limits (full_at);
+
+
+-- 3. What a person has -----------------------------------------------------------------------------------------------
+
+-- store/connections.py
+-- One user's configured instance of a connector.
+CREATE TABLE connections (
+    id            TEXT PRIMARY KEY,
+    user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    connector     TEXT NOT NULL,                          -- a name in connectors/catalog.py
+    name          TEXT NOT NULL,                          -- what the person calls it
+    settings_json TEXT NOT NULL,                          -- the fields that are not secret
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,
+    UNIQUE (user_id, name)
+);
+
+-- store/connections.py
+-- One secret of a connection.
+CREATE TABLE credentials (
+    connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,                          -- the field's name, such as api_key
+    value_sealed  TEXT NOT NULL,
+    expires_at    INTEGER,                                -- null: as long as the other side accepts it
+    updated_at    INTEGER NOT NULL,
+    PRIMARY KEY (connection_id, name)
+);
+
+-- store/profiles.py
+-- A named, ordered bundle of a user's connections, with an address of its own: /mcp/<slug>.
+CREATE TABLE profiles (
+    id            TEXT PRIMARY KEY,
+    user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    slug          TEXT NOT NULL UNIQUE,                   -- on the whole server
+    name          TEXT NOT NULL,
+    is_default    INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+    created_at    INTEGER NOT NULL,
+    UNIQUE (user_id, name)
+);
+CREATE UNIQUE INDEX profiles_one_default ON profiles (user_id) WHERE is_default = 1;
+
+-- store/profiles.py
+-- A connection's place in a profile. The prefix of its tools' names is fixed when it joins.
+CREATE TABLE profile_connections (
+    profile_id    TEXT NOT NULL REFERENCES profiles (id) ON DELETE CASCADE,
+    connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL,
+    prefix        TEXT NOT NULL,                          -- '' for the first to join; else names begin with prefix_
+    PRIMARY KEY (profile_id, connection_id),
+    UNIQUE (profile_id, prefix)
+);
+CREATE INDEX profile_connections_by_connection ON profile_connections (connection_id);
+
+-- store/profiles.py
+-- A named permission bundle inside a profile.
+CREATE TABLE feature_sets (
+    id            TEXT PRIMARY KEY,
+    profile_id    TEXT NOT NULL REFERENCES profiles (id) ON DELETE CASCADE,
+    kind          TEXT NOT NULL CHECK (kind IN ('all', 'read_only')),
+    name          TEXT NOT NULL,
+    UNIQUE (profile_id, name)
+);
+
+
+-- 4. Who may come in -------------------------------------------------------------------------------------------------
+
+-- store/clients.py
+-- An OAuth client, that is, an assistant. Nobody has verified what it says of itself; of a 'cimd' one its host is known, and
+-- a 'preregistered' one was made by the owner.
+CREATE TABLE clients (
+    id            TEXT PRIMARY KEY,                       -- random, but the document's URL for 'cimd'
+    kind          TEXT NOT NULL CHECK (kind IN ('dcr', 'cimd', 'preregistered')),
+    name          TEXT,                                   -- untrusted text; null: it gave none
+    auth_method   TEXT NOT NULL CHECK (auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
+    secret_hash   TEXT,                                   -- null unless the method needs a secret
+    metadata_json TEXT NOT NULL,                          -- what it registered, as accepted (RFC 7591 §2)
+    created_at    INTEGER NOT NULL,
+    fresh_until   INTEGER,                                -- 'cimd' only: then the document is fetched again
+    approved_at   INTEGER,                                -- the first consent; null: never, and so prunable, unless the owner made it
+    registration_token_hash TEXT                          -- 'dcr' only: opens /register/<id> (RFC 7592); null: it has none
+);
+CREATE INDEX clients_never_approved ON clients (created_at) WHERE approved_at IS NULL;
+
+-- store/clients.py
+-- Where a client's codes may go. Compared as exact strings, but for the port of loopback http.
+CREATE TABLE redirect_uris (
+    client_id     TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL,
+    uri           TEXT NOT NULL,
+    PRIMARY KEY (client_id, position)
+);
+
+-- store/assertions.py
+-- Client assertions that were presented: each signs a client in once (RFC 7523 §3).
+CREATE TABLE assertions (
+    id_hash       TEXT PRIMARY KEY,                       -- of the client's id and the assertion's jti
+    expires_at    INTEGER NOT NULL                        -- the assertion's own; after that it is refused anyway
+);
+CREATE INDEX assertions_by_expiry ON assertions (expires_at);
+
+-- store/api_keys.py
+-- What a person makes for something that cannot sign in by OAuth. It is shown once; what it may do is its grant.
+CREATE TABLE api_keys (
+    id            TEXT PRIMARY KEY,
+    user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,                          -- what the person calls it
+    key_hash      TEXT NOT NULL UNIQUE,
+    prefix        TEXT NOT NULL,                          -- its first letters, by which the person knows it again
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER,                                -- null: never; an idle key is good no more all the same
+    used_at       INTEGER,                                -- last call, to the minute; null: never
+    revoked_at    INTEGER                                 -- null: nobody has taken it back
+);
+CREATE INDEX api_keys_by_user ON api_keys (user_id);
+
+-- store/profiles.py
+-- What a client or an API key may do in a profile. A client has one in each; consenting again replaces its feature sets.
+CREATE TABLE grants (
+    id            TEXT PRIMARY KEY,
+    profile_id    TEXT NOT NULL REFERENCES profiles (id) ON DELETE CASCADE,
+    client_id     TEXT REFERENCES clients (id) ON DELETE CASCADE,          -- null: an API key holds it
+    api_key_id    TEXT UNIQUE REFERENCES api_keys (id) ON DELETE CASCADE,  -- null: a client holds it
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,
+    UNIQUE (client_id, profile_id),
+    CHECK ((client_id IS NULL) <> (api_key_id IS NULL))
+);
+CREATE INDEX grants_by_profile ON grants (profile_id);
+
+-- store/profiles.py
+CREATE TABLE grant_feature_sets (
+    grant_id       TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE,
+    feature_set_id TEXT NOT NULL REFERENCES feature_sets (id) ON DELETE CASCADE,
+    PRIMARY KEY (grant_id, feature_set_id)
+);
+
+
+-- 5. How they come in ------------------------------------------------------------------------------------------------
+
+-- store/authorizations.py
+-- A validated visit to /authorize that waits for the person's decision. Nothing of it travels through a form.
+CREATE TABLE authorization_requests (
+    id             TEXT PRIMARY KEY,
+    browser_hash   TEXT NOT NULL,                         -- the browser that brought it; no other may decide it
+    client_id      TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    redirect_uri   TEXT NOT NULL,
+    state          TEXT,                                  -- null: none was sent
+    scope          TEXT NOT NULL,
+    resource       TEXT NOT NULL,                         -- …/mcp or …/mcp/<slug>
+    code_challenge TEXT NOT NULL,                         -- S256 (RFC 7636)
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    decided_at     INTEGER                                -- null: still open
+);
+CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
+CREATE INDEX authorization_requests_by_challenge ON authorization_requests (code_challenge); -- has one come before?
+
+-- store/sessions.py
+-- One approved sign-in of a client: a family of tokens that lives and dies together.
+CREATE TABLE sessions (
+    id            TEXT PRIMARY KEY,
+    grant_id      TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE,
+    resource      TEXT NOT NULL,                          -- the only address its tokens open (RFC 8707)
+    scope         TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,                       -- absolute: no refresh goes past it
+    used_at       INTEGER,                                -- last call, to the minute; null: never
+    ended_at      INTEGER,                                -- null: alive
+    end_reason    TEXT CHECK (end_reason IN ('person', 'client', 'code_replayed', 'refresh_replayed'))
+);
+CREATE INDEX sessions_by_grant ON sessions (grant_id);
+
+-- store/tokens.py
+-- An authorization code. A spent one is kept as long as its session, to recognise a replay.
+CREATE TABLE codes (
+    code_hash      TEXT PRIMARY KEY,
+    session_id     TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    client_id      TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    redirect_uri   TEXT NOT NULL,
+    code_challenge TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    used_at        INTEGER                                -- null: never redeemed
+);
+CREATE INDEX codes_by_session ON codes (session_id);
+
+-- store/tokens.py
+-- Access and refresh tokens. Two tokens with one parent are siblings: the answer to a refresh that was sent twice.
+CREATE TABLE tokens (
+    token_hash    TEXT PRIMARY KEY,
+    session_id    TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    kind          TEXT NOT NULL CHECK (kind IN ('access', 'refresh')),
+    parent_hash   TEXT,                                   -- the refresh token it was traded for; null: came from the code
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    presented_at  INTEGER                                 -- refresh only: first time it was traded; null: never
+);
+CREATE INDEX tokens_by_session ON tokens (session_id);
+CREATE INDEX tokens_by_parent ON tokens (parent_hash) WHERE parent_hash IS NOT NULL;
+CREATE INDEX tokens_by_expiry ON tokens (expires_at);
+
+
+-- 6. Housekeeping ----------------------------------------------------------------------------------------------------
+
+-- store/cache.py
+-- Copies of what other services answered. A stale copy is kept for the day the service is down.
+CREATE TABLE cache (
+    scope         TEXT NOT NULL,                          -- a connection's id, or 'shared' for public data
+    key           TEXT NOT NULL,
+    value_sealed  TEXT NOT NULL,                          -- JSON
+    fetched_at    INTEGER NOT NULL,
+    fresh_until   INTEGER NOT NULL,
+    kept_until    INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX cache_by_kept_until ON cache (kept_until);
+
+-- store/leases.py
+-- Who does a periodic job just now, and when it was last done.
+CREATE TABLE leases (
+    name          TEXT PRIMARY KEY,
+    holder        TEXT NOT NULL,                          -- a random id of one process
+    expires_at    INTEGER NOT NULL,                       -- after this anybody may take it
+    done_at       INTEGER                                 -- null: never finished
+);
+
+
+-- 7. Personal Context ------------------------------------------------------------------------------------------------
+
+-- store/personal_context.py
+-- "I work from home today": the newest one that has not expired counts.
+CREATE TABLE work_events (
+    id            TEXT PRIMARY KEY,
+    connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    source        TEXT NOT NULL CHECK (source IN ('manual', 'homeassistant', 'automated')),
+    status        TEXT NOT NULL,
+    reason        TEXT,
+    created_at    INTEGER NOT NULL,
+    position      INTEGER NOT NULL DEFAULT 0,             -- which of its second it is, counted from 0
+    expires_at    INTEGER                                 -- null: until the next event
+);
+CREATE INDEX work_events_by_time ON work_events (connection_id, created_at);
+
+-- store/personal_context.py
+-- Where the person was, and when.
+CREATE TABLE location_events (
+    id            TEXT PRIMARY KEY,
+    connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    source        TEXT NOT NULL CHECK (source IN ('manual', 'homeassistant', 'automated')),
+    latitude      REAL NOT NULL CHECK (latitude BETWEEN -90 AND 90),
+    longitude     REAL NOT NULL CHECK (longitude BETWEEN -180 AND 180),
+    name          TEXT,                                   -- null: not known yet
+    created_at    INTEGER NOT NULL,
+    position      INTEGER NOT NULL DEFAULT 0,             -- which of its second it is, counted from 0
+    expires_at    INTEGER                                 -- null: until it is stale
+);
+CREATE INDEX location_events_by_time ON location_events (connection_id, created_at);
+
+-- store/personal_context.py
+-- What a person planned for a date.
+CREATE TABLE scheduled_statuses (
+    connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    date          TEXT NOT NULL,                          -- YYYY-MM-DD in the connection's time zone
+    work_status   TEXT,                                   -- null: only the location is planned
+    latitude      REAL CHECK (latitude BETWEEN -90 AND 90),
+    longitude     REAL CHECK (longitude BETWEEN -180 AND 180),
+    location_name TEXT,
+    reason        TEXT,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,
+    PRIMARY KEY (connection_id, date),
+    CHECK (work_status IS NOT NULL OR latitude IS NOT NULL),
+    CHECK ((latitude IS NULL) = (longitude IS NULL))
+);
+
+
+-- 8. MCP sessions ----------------------------------------------------------------------------------------------------
+
+-- store/mcp_sessions.py
+-- What a client of the handshake era said at `initialize`. Only clients that can be asked something get one.
+CREATE TABLE mcp_sessions (
+    id_hash       TEXT PRIMARY KEY,
+    grant_id      TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE, -- any other grant's callers are told 404
+    version       TEXT NOT NULL,                          -- the protocol version that was agreed on
+    capabilities_json TEXT NOT NULL,                      -- what the client declared that it can do
+    log_level     TEXT,                                   -- null: the client has not chosen one
+    created_at    INTEGER NOT NULL,
+    seen_at       INTEGER NOT NULL,                       -- to the minute
+    expires_at    INTEGER NOT NULL                        -- moves with seen_at
+);
+CREATE INDEX mcp_sessions_by_grant ON mcp_sessions (grant_id, seen_at);
+CREATE INDEX mcp_sessions_by_expiry ON mcp_sessions (expires_at);
+
+-- store/mcp_sessions.py
+-- A question that went out on one request's stream. The answer arrives in another request, at whichever worker.
+CREATE TABLE mcp_asks (
+    id            TEXT PRIMARY KEY,                       -- the JSON-RPC id of the question
+    session_hash  TEXT NOT NULL REFERENCES mcp_sessions (id_hash) ON DELETE CASCADE,
+    reply_sealed  TEXT,                                   -- JSON; null: not answered yet
+    created_at    INTEGER NOT NULL
+);
+CREATE INDEX mcp_asks_by_session ON mcp_asks (session_hash);
+
+
+-- 9. Sign-in log -----------------------------------------------------------------------------------------------------
+
+-- store/signins.py
+-- An attempt of an assistant to get in, as far as its steps can be told to belong together. Holds ids, never values; nothing
+-- refers to it and it refers to nobody, so that a client or a person can go and the log need not care. Kept for two weeks.
+CREATE TABLE sign_in_attempts (
+    id            TEXT PRIMARY KEY,
+    client_id     TEXT,                                   -- null: it has only looked around so far, or is nobody we know
+    user_id       TEXT,                                   -- null: nobody has signed in for it yet
+    request_id    TEXT,                                   -- the authorization request; null: none was good so far
+    session_id    TEXT,                                   -- null: nobody has approved yet
+    resource      TEXT,                                   -- …/mcp or …/mcp/<slug>; null: not named yet
+    address_hash  TEXT NOT NULL,                          -- of where the first step came from: an HMAC under the data key
+    user_agent    TEXT NOT NULL,                          -- the first step's program by its family, such as Chrome; '' if it is odd
+    started_at    REAL NOT NULL,                          -- with fractions, as all times here: steps follow each other fast
+    last_at       REAL NOT NULL
+);
+CREATE INDEX sign_in_attempts_by_client ON sign_in_attempts (client_id, last_at);
+CREATE INDEX sign_in_attempts_by_request ON sign_in_attempts (request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX sign_in_attempts_by_session ON sign_in_attempts (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX sign_in_attempts_by_address ON sign_in_attempts (address_hash, started_at) WHERE client_id IS NULL;
+CREATE INDEX sign_in_attempts_by_time ON sign_in_attempts (last_at);
+
+-- store/signins.py
+-- One step of an attempt that was seen. Which step did not come is what a person wants to know.
+CREATE TABLE sign_in_steps (
+    attempt_id    TEXT NOT NULL REFERENCES sign_in_attempts (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL,                       -- which it was, as it was written down
+    at            REAL NOT NULL,
+    step          TEXT NOT NULL CHECK (step IN ('resource_metadata', 'server_metadata', 'register', 'document', 'authorize',
+                      'login', 'consent_shown', 'consent', 'token', 'refresh', 'call')),
+    error         TEXT,                                   -- the code of the refusal, such as invalid_grant; null: it went well
+    detail        TEXT CHECK (detail IN ('challenge_repeated', 'another_address')), -- null: nothing more to say
+    PRIMARY KEY (attempt_id, position)
+);
