@@ -172,7 +172,8 @@ def test_approval_needs_nothing_but_the_keyboard(page: Page, server: Server):
     with landing() as callback:
         assistant = Assistant(server.url, callback.url)
         page.goto(assistant.authorize_url())
-        page.keyboard.type(PASSWORD)  # the password field has the focus; an empty name means the only user
+        expect(page.get_by_label("Password", exact=True)).to_be_focused()
+        page.keyboard.type(PASSWORD)  # an empty name means the only user
         page.keyboard.press("Enter")
         page.wait_for_url("**/connect?*")
         tab_to(page, "feature_set")
