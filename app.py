@@ -41,6 +41,7 @@ from store.authorizations import purge_requests
 from store.cache import purge_cache
 from store.clients import purge_clients
 from store.connections import list_connections_of
+from store.emulated_documents import purge_documents
 from store.keys import open_vault
 from store.mcp_sessions import purge_mcp_sessions
 from store.personal_context import purge_personal_context
@@ -52,7 +53,7 @@ from store.users import purge_logins
 from toolbox import Toolbox
 from tools import Call, Connector
 
-HOUR, DAY = 3600, 86400
+TEN_MINUTES, HOUR, DAY = 600, 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
 PAGES = (people.bp, connect.bp, connections.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp, wellknown.bp, health.bp)
 
@@ -137,6 +138,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
         Task("purge clients", HOUR, lambda now: purge_clients(db, now=now)),
+        Task("purge emulated documents", TEN_MINUTES, lambda now: purge_documents(db, now=now)),
         Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
         Task("purge sessions", HOUR, lambda now: purge_sessions(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),

@@ -9,20 +9,23 @@ import os
 import sys
 import time
 import webbrowser
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from urllib.parse import urlsplit
 
 from accounts import add_account, set_password
 from addresses import parse_url
-from assistants import ASSISTANTS
+from assistants import ASSISTANTS, Assistant
 from callback import Callback
 from config import Settings, load_settings
 from db import Database, check_current, open_database
+from emulation import DescribedEmulator, Publication, open_home
 from errors import InvalidInput, NotFound, PosternError
 from fetch import Fetcher
 from offers import find_choice
+from plain_browser import origin_of
 from preregistration import add_client
 from smoke import SMOKE, Emulator, FormPerson, visit
 from startup import MIGRATIONS, bring_up_to_date
@@ -281,16 +284,34 @@ def run_visit(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise InvalidInput(f"URL: {error}") from None
     url = options.url if urlsplit(options.url).path.strip("/") else options.url.rstrip("/") + "/mcp"
-    print(f"{assistant.title} at {url}")
-    if assistant.document:
-        print("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
-    if options.user:
-        person = FormPerson(fetch, url, options.user, sys.stdin.readline().rstrip("\n"))
-        visit(Emulator(fetch, url, assistant), person, say)
-    else:
-        with closing(Callback(assistant.port)) as callback:
-            emulator = Emulator(fetch, url, assistant, callback.port, prefers_loopback=True)
-            visit(emulator, lambda url, uri: ask_person(callback, url, uri, opens=not options.no_browser), say)
+    say(f"{assistant.title} at {url}")
+    with publishing(assistant, url) as publication:
+        make = partial(DescribedEmulator, publication) if publication else Emulator
+        if options.user:
+            person = FormPerson(fetch, url, options.user, sys.stdin.readline().rstrip("\n"))
+            visit(make(fetch, url, assistant), person, say)
+        else:
+            with closing(Callback(assistant.port)) as callback:
+                emulator = make(fetch, url, assistant, callback.port, prefers_loopback=True)
+                visit(emulator, lambda url, uri: ask_person(callback, url, uri, opens=not options.no_browser), say)
+
+
+@contextmanager
+def publishing(assistant: Assistant, url: str) -> Iterator[Publication | None]:
+    """A place for the document of an assistant that has one, as long as this lasts; None where the server is not ours."""
+    db = open_home(url, os.environ) if assistant.document else None
+    if db is None:
+        if assistant.document:
+            say("    registers itself (DCR); its client document (CIMD) is its maker's to publish, and is not tried here")
+        yield None
+        return
+    say("    describes itself (CIMD) by a document that is published here for the time of this run")
+    publication = Publication(db, origin_of(url))
+    try:
+        yield publication
+    finally:
+        publication.withdraw()
+        db.close()
 
 
 def ask_person(callback: Callback, url: str, redirect_uri: str, *, opens: bool) -> str:

@@ -24,10 +24,13 @@ from db import Database
 from errors import FetchError, InvalidClientMetadata, InvalidRedirectUri, TooManyRequests, UnsafeRedirect
 from fetch import ANONYMOUS, Fetcher, Response
 from store.clients import Client, find_client, put_client
+from store.emulated_documents import find_document, put_described_client
 
 URL_MAX = 2048
 DEFAULT_SECONDS, LONGEST_SECONDS = 300, 86400
 FETCHES_AT_ONCE = 4
+EMULATED_PATH = "/oauth/emulated/"  # below it stands what `cli.py emulate` publishes
+NO_SUCH_DOCUMENT = "This server does not know the app that sent you (client_id), or no longer."
 METHODS = ("none", "private_key_jwt")  # a document is public, so it can hold no shared secret
 
 
@@ -46,6 +49,8 @@ class ClientDocuments:
         Many at once for one URL make one fetch. Raises UnsafeRedirect, with a sentence for the person, if there is no good
         document and never was one. What failed is never kept (CIMD, "Metadata Caching").
         """
+        if client_id.startswith(self._settings.public_url + EMULATED_PATH):
+            return self._find_emulated(client_id)
         check_document_url(client_id)
         copy = find_client(self._db, client_id)
         if copy is not None and (copy.fresh_until or 0) > self._clock():
@@ -74,17 +79,24 @@ class ClientDocuments:
             self._places.release()
         metadata = check_document(client_id, response, self._settings)
         now = int(self._clock())
-        return Client(
-            id=client_id,
-            kind="cimd",
-            name=metadata.get("client_name"),
-            auth_method=metadata["token_endpoint_auth_method"],
-            secret_hash=None,
-            redirect_uris=tuple(metadata["redirect_uris"]),
-            metadata=metadata,
-            created_at=now,
-            fresh_until=now + read_max_age(response.headers),
-        )
+        return described_client(client_id, metadata, now, now + read_max_age(response.headers))
+
+    def _find_emulated(self, client_id: str) -> Client:
+        """The client of a document in our own database, under the same rules; nothing is fetched, and no copy outlives it."""
+        now = int(self._clock())
+        document_id = client_id.removeprefix(self._settings.public_url + EMULATED_PATH).removesuffix(".json")
+        found = find_document(self._db, document_id, now=now)
+        if found is None:
+            raise UnsafeRedirect(NO_SUCH_DOCUMENT)
+        response = Response(200, {"Content-Type": "application/json"}, found.document_json.encode())
+        try:
+            metadata = check_document(client_id, response, self._settings)
+        except (FetchError, InvalidClientMetadata, InvalidRedirectUri) as error:
+            raise UnsafeRedirect(f"The description of the app cannot be used. {error}") from None
+        client = described_client(client_id, metadata, now, found.expires_at)
+        if not put_described_client(self._db, document_id, client, now=now):  # taken back meanwhile
+            raise UnsafeRedirect(NO_SUCH_DOCUMENT)
+        return client
 
     @contextmanager
     def _one_at_a_time(self, client_id: str):
@@ -94,6 +106,26 @@ class ClientDocuments:
             lock = self._locks.setdefault(client_id, threading.Lock())
         with lock:
             yield
+
+
+def described_client(client_id: str, metadata: dict[str, Any], now: int, fresh_until: int) -> Client:
+    """A client as its document describes it."""
+    return Client(
+        id=client_id,
+        kind="cimd",
+        name=metadata.get("client_name"),
+        auth_method=metadata["token_endpoint_auth_method"],
+        secret_hash=None,
+        redirect_uris=tuple(metadata["redirect_uris"]),
+        metadata=metadata,
+        created_at=now,
+        fresh_until=fresh_until,
+    )
+
+
+def emulated_url(public_url: str, document_id: str) -> str:
+    """The address of a document that we publish ourselves."""
+    return f"{public_url}{EMULATED_PATH}{document_id}.json"
 
 
 def is_document_url(client_id: str) -> bool:

@@ -72,15 +72,16 @@ class Database:
         return connection
 
 
-def open_database(url: str) -> Database:
-    """The database of a `sqlite:///` URL; its folder (0700) and file (0600) are made if they are not there.
+def open_database(url: str, *, creates: bool = True) -> Database:
+    """The database of a `sqlite:///` URL; its folder (0700) and file (0600) are made if they are not there and `creates`.
 
     Raises ConfigError with one line if that cannot be.
     """
     path = Path(url.removeprefix("sqlite:///"))
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if creates:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if creates else 0), 0o600))
     except OSError as error:
         raise ConfigError(f"the database file {path} cannot be opened: {error.strerror}") from None
     return Database(path)

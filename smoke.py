@@ -235,6 +235,8 @@ class Emulator:
         expect((unknown.status, read_object(unknown).get("error")) == (401, "invalid_client"), "401 invalid_client", unknown)
         return "the client is unknown again"
 
+    JOIN, PART = ("register", register), ("end the registration", unregister)  # how it becomes a client, and is one no more
+
 
 NEEDED = {
     "code_challenge_methods_supported": "S256",
@@ -305,7 +307,6 @@ STEPS: tuple[tuple[str, Callable[[Emulator], str]], ...] = (
     ("ask without a token", Emulator.knock),
     ("read the resource's metadata", Emulator.read_resource),
     ("read the server's metadata", Emulator.read_server),
-    ("register", Emulator.register),
 )
 STEPS_INSIDE: tuple[tuple[str, Callable[[Emulator], str]], ...] = (
     ("initialize", Emulator.open),
@@ -313,7 +314,6 @@ STEPS_INSIDE: tuple[tuple[str, Callable[[Emulator], str]], ...] = (
     ("refresh", Emulator.refresh),
     ("list tools again", Emulator.list_tools),
     ("revoke", Emulator.leave),
-    ("end the registration", Emulator.unregister),
 )
 
 
@@ -328,7 +328,8 @@ def visit(emulator: Emulator, person: Person, say: Callable[[str], None]) -> Non
     def exchange(emulator: Emulator) -> str:
         return f"good for {emulator.take_callback(callback[0])['expires_in']} s"
 
-    for name, step in (*STEPS, ("authorize", authorize), ("token", exchange), *STEPS_INSIDE):
+    inside = (("authorize", authorize), ("token", exchange), *STEPS_INSIDE)
+    for name, step in (*STEPS, emulator.JOIN, *inside, emulator.PART):
         began = time.monotonic()
         try:
             found = step(emulator)

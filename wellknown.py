@@ -1,4 +1,4 @@
-"""The documents under /.well-known/ by which an assistant finds its way in. They only describe."""
+"""The documents under /.well-known/ by which an assistant finds its way in, and those of emulated ones. They only describe."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify
 
 from client_assertions import ALGORITHMS
+from client_documents import EMULATED_PATH
 from client_trust import AUTH_METHODS, GRANT_TYPES
 from oauth_checks import SCOPES, SLUG
 from signins import noted
+from store.emulated_documents import find_document
 from store.profiles import find_profile_by_slug
-from web import find_current_login, state
+from web import find_current_login, no_store, now, state
 
 bp = Blueprint("wellknown", __name__)
 
@@ -80,6 +82,15 @@ def server_description() -> Response:
             "authorization_server_metadata": base + "/.well-known/oauth-authorization-server",
         }
     )
+
+
+@bp.get(EMULATED_PATH + "<document_id>.json")
+def emulated_document(document_id: str) -> Response:
+    """The description of a client that `cli.py emulate` plays, as long as it is good: its id is the address of this."""
+    found = find_document(state().db, document_id, now=now())
+    if found is None:
+        abort(404)
+    return no_store(Response(found.document_json, mimetype="application/json"))
 
 
 def public_json(document: dict[str, Any]) -> Response:

@@ -74,9 +74,16 @@ def replace_client(db: Database, client: Client) -> None:
 def delete_client(db: Database, client_id: str) -> None:
     """Forget a client with all it was given: grants, sessions, codes and tokens. Raises NotFound for an unknown one."""
     with db.write() as run:
-        if not run("DELETE FROM clients WHERE id = :id RETURNING id", id=client_id):
+        if not remove_client(run, client_id):
             raise NotFound("no such client")
+
+
+def remove_client(run: Run, client_id: str) -> bool:
+    """Forget a client with all it was given, in an open transaction; answers whether there was one."""
+    removed = run("DELETE FROM clients WHERE id = :id RETURNING id", id=client_id)
+    if removed:
         bump_features(run)  # who listens for changes looks again, and learns that the token is good no more
+    return bool(removed)
 
 
 def put_redirect_uris(run: Run, client: Client) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from conftest import NOW
 from web_of_clients import DOCUMENT_URL, Web, chatgpt_document
 
-from client_documents import ClientDocuments, read_max_age
+from client_documents import ClientDocuments, emulated_url, read_max_age
 from config import Settings
 from db import Database
 from errors import FetchError, TooManyRequests, UnsafeRedirect
-from fetch import ANONYMOUS, Response
+from fetch import ANONYMOUS, Fetcher, Response
 from store.clients import find_client
+from store.emulated_documents import delete_document, insert_document
 
 
 class Clock:
@@ -194,3 +196,98 @@ def test_the_limit_counts_fetches_and_not_visits(documents: ClientDocuments, web
 )  # fmt: skip
 def test_cache_headers_are_obeyed_within_bounds(header: str, seconds: int):
     assert read_max_age({"Cache-Control": header}) == seconds
+
+
+# --- what `cli.py emulate` publishes on this very server ---
+
+HERE = "http://localhost:8000"
+KEYS = {"jwks_uri": None, "jwks": {"keys": []}}
+
+
+def publish_here(db: Database, public_url: str = HERE, **changes: Any) -> str:
+    """Lay a document in our own database for ten minutes; answers its address."""
+    url = emulated_url(public_url, "d0c")
+    insert_document(db, "d0c", chatgpt_document(**({"client_id": url} | KEYS | changes)), expires_at=NOW + 600)
+    return url
+
+
+def refuse_fetching() -> AbstractContextManager[None]:
+    """A limit that nothing may touch."""
+    raise AssertionError("it was about to fetch")
+
+
+@pytest.mark.parametrize("public_url", [HERE, "https://postern.example"])
+def test_a_document_of_our_own_is_read_and_not_fetched(db: Database, web: Web, settings: Settings, clock: Clock, public_url: str):
+    documents = ClientDocuments(db, web, replace(settings, public_url=public_url), clock)
+    url = publish_here(db, public_url)
+    client = documents.find(url, refuse_fetching)
+    assert (client.id, client.kind, client.name, client.fresh_until) == (url, "cimd", "ChatGPT", NOW + 600)
+    assert client.auth_methods == {"none", "private_key_jwt"}
+    assert find_client(db, url) == client
+    assert web.asked == []
+
+
+def test_a_document_of_our_own_is_unknown_once_it_has_expired(db: Database, documents: ClientDocuments, web: Web, clock: Clock):
+    url = publish_here(db)
+    clock.now += 599
+    documents.find(url, refuse_fetching)
+    clock.now += 1
+    web.publish(url, chatgpt_document(client_id=url))
+    with pytest.raises(UnsafeRedirect, match="does not know the app"):
+        documents.find(url, refuse_fetching)
+    assert web.asked == []
+
+
+def test_a_document_of_our_own_is_unknown_once_it_was_taken_back(db: Database, documents: ClientDocuments):
+    url = publish_here(db)
+    documents.find(url, refuse_fetching)
+    delete_document(db, "d0c")
+    with pytest.raises(UnsafeRedirect, match="does not know the app"):
+        documents.find(url, refuse_fetching)
+    assert find_client(db, url) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_id": DOCUMENT_URL},
+        {"client_name": None},
+        {"redirect_uris": ["http://chat.example/cb"]},
+        {"client_secret": "x"},
+        {"jwks": None},
+        {"jwks": {"keys": [{"kty": "RSA", "d": "private"}]}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_document_of_our_own_is_under_the_same_rules(db: Database, documents: ClientDocuments, changes: dict[str, Any]):
+    publish_here(db, **changes)
+    with pytest.raises(UnsafeRedirect, match="cannot be used"):
+        documents.find(emulated_url(HERE, "d0c"), refuse_fetching)
+    assert db.query("SELECT id FROM clients") == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/oauth/emulated/d0c", "/oauth/emulated/x.json", "/oauth/emulated/", "/oauth/emulated/../emulated/d0c.json",
+             "/oauth/emulated/d0c.json?x", "/oauth/emulated/d0c.json/", "/oauth/client.json", "/oauth//emulated/d0c.json",
+             "/OAUTH/emulated/d0c.json", "/oauth/emulate%64/d0c.json"],
+)  # fmt: skip
+@pytest.mark.parametrize("public_url", [HERE, "https://postern.example"])
+def test_any_other_address_of_ours_is_refused_without_a_fetch(
+    db: Database, settings: Settings, clock: Clock, public_url: str, path: str
+):
+    def look_up(host: str, port: int) -> list[str]:
+        raise AssertionError("it was about to look up a name")
+
+    publish_here(db, public_url)
+    fetch = Fetcher(resolver=look_up, own_host="postern.example")
+    with pytest.raises(UnsafeRedirect):
+        ClientDocuments(db, fetch, replace(settings, public_url=public_url), clock).find(public_url + path, no_limit)
+    assert db.query("SELECT id FROM clients") == []
+
+
+def test_the_same_path_at_another_host_is_fetched_as_ever(db: Database, documents: ClientDocuments, web: Web):
+    publish_here(db)
+    url = emulated_url("https://chat.example", "d0c")
+    web.publish(url, chatgpt_document(client_id=url, client_name="Another"))
+    assert documents.find(url, no_limit).name == "Another"
+    assert (web.asked, web.trusts) == ([url], [ANONYMOUS])

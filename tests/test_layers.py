@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
+    "8.7": "emulation",
     "8.5": "smoke",
     "8": "admin api_keys clients connect connections health mcp_bridge oauth people register startup wellknown",
     "7.5": "answers mcp_listen mcp_sessions signins",
@@ -23,6 +24,7 @@ FLOORS = {
     "4.5": "client_documents",
     "4": "client_trust connectors.* timeline upstream upstream_oauth",
     "3.5": "client_assertions",
+    "3.2": "store.emulated_documents",
     "3": "store.*",
     "2.8": "store.sessions",
     "2.5": "store.revisions tools",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from conftest import NOW
 from flask import Response
 from household import House, opened, token_of
 from werkzeug.test import Client, TestResponse
 
 from config import Settings
+from store.emulated_documents import insert_document
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+DOCUMENT_ID = "d0c"
 BRIDGE = ("/mcp", "/mcp/", "/mcp/<slug>", "/mcp/<slug>/more")  # mcp_bridge.py, which Flask's map does not know
 
 DOCUMENT = "it tells a client how to ask; it knows no person"
@@ -30,6 +34,7 @@ OPEN = {
     "GET /.well-known/mcp-config": DOCUMENT,
     "GET /.well-known/mcp-configuration": DOCUMENT,
     "GET /.well-known/mcp-server": DOCUMENT,
+    "GET /oauth/emulated/<document_id>.json": "a client's description is public; it holds a public key and lasts ten minutes",
     "POST /register": "registration is open to strangers by design (RFC 7591 §3); a client gets nothing before a person consents",
     "GET /authorize": "where a sign-in begins; it gives nothing, and refuses with a page what is not in order",
     "POST /authorize": "the same as GET, to which it leads",
@@ -40,6 +45,7 @@ OPEN = {
 def house(settings: Settings) -> Iterator[House]:
     """Alice's, with real things behind every address."""
     with opened(settings) as built:
+        insert_document(built.db, DOCUMENT_ID, {"client_name": "ChatGPT"}, expires_at=NOW + 1)
         yield built.settle()
 
 
@@ -52,6 +58,7 @@ def real_values(house: House) -> dict[str, str]:
         "client_id": house.db.query("SELECT id FROM clients")[0]["id"],
         "slug": "home",
         "filename": "style.css",
+        "document_id": DOCUMENT_ID,
     }
 
 
@@ -62,8 +69,7 @@ def list_rules(house: House) -> list[str]:
 
 def fill(rule: str, values: dict[str, str]) -> str:
     """A rule with its variable parts filled in."""
-    parts = (part.strip("<>").rpartition(":")[2] if part.startswith("<") else None for part in rule.split("/"))
-    return "/".join(values.get(name, "x") if name else part for name, part in zip(parts, rule.split("/"), strict=True))
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values.get(part[1], "x"), rule)
 
 
 def visit(house: House, method: str, rule: str) -> TestResponse:

@@ -22,6 +22,7 @@ import crypto
 from assistants import ASSISTANTS
 from callback import Callback
 from config import load_settings
+from db import open_database
 from errors import FetchError, PosternError
 from fetch import Response
 from smoke import Emulator, FormPerson, visit
@@ -46,9 +47,18 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("smoke"), OWNER_PASSWORD=PASSWORD) as running:
-        yield running
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("smoke"), OWNER_PASSWORD=PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    """The one server of all these tests, which has forgotten how often the owner has signed in."""
+    db = open_database(f"sqlite:///{running.folder}/data/postern.db")
+    with closing(db), db.write() as run:
+        run("DELETE FROM rate_limits")
+    return running
 
 
 def command(folder: Path, *words: str) -> dict[str, Any]:
