@@ -216,6 +216,8 @@ def test_bad_redirect_uris_spoil_the_whole(settings, uris):
         row("R-15 a number", {"client_name": 1}),
         row("R-15 10000 letters", {"client_name": "x" * 10_000}),
         row("R-15 an object", {"client_name": {"en": "x"}}),
+        row("R-15 a NUL", {"client_name": "Clau\0de"}),
+        row("R-15 nothing but a NUL", {"client_name": "\0"}),
     ],
 )
 def test_bad_metadata_is_refused(settings, change):
