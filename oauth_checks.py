@@ -210,8 +210,12 @@ CODE_CHECKS: tuple[Callable[[Code, TokenRequest], None], ...] = (
 
 
 def check_scope_not_wider(refresh: Refresh, request: TokenRequest) -> None:
-    """A refresh may name what was granted, and nothing else (OAuth 2.1 §4.3.1)."""
-    if not set(request.form.get("scope", "").split()) <= set(SCOPES):
+    """A refresh may name what was granted, and nothing else (OAuth 2.1 §4.3.1).
+
+    But `offline_access` may always be named: it opens nothing, a refresh token is given without it too, and assistants add
+    it because our metadata lists it. The answer tells the scope that was granted (RFC 6749 §5.1), which stays as it was.
+    """
+    if not set(request.form.get("scope", "").split()) <= {*refresh.scope.split(), "offline_access"}:
         raise InvalidScope("The scope is wider than what was granted.")
 
 

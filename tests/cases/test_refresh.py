@@ -138,6 +138,13 @@ def test_f10_a_narrower_scope_does_not_narrow_the_next_one(house: House, owner: 
     assert guest.refresh().json()["scope"] == "mcp offline_access"
 
 
+def test_f05_naming_offline_access_is_no_mistake_and_widens_nothing(house: House, guest: Assistant):
+    assert guest.tokens["scope"] == "mcp"
+    guest.tokens = guest.refresh(scope="mcp offline_access").json()
+    assert guest.tokens["scope"] == "mcp"
+    assert guest.refresh().json()["scope"] == "mcp"
+
+
 def test_f11_an_idle_token_dies_after_90_days(house: House, guest: Assistant):
     house.clock.forward(90 * DAY - 1)
     guest.tokens = guest.refresh().json()
