@@ -184,7 +184,7 @@ def check_text(name: str, value: Any) -> str | None:
 
 def check_name(name: str, value: Any) -> str | None:
     """A client's name: untrusted text of any script; what steers the direction of a line is taken out when it is shown."""
-    if value is not None and (not isinstance(value, str) or len(value) > TEXT_MAX or "\0" in value):  # no database has to keep NUL
+    if value is not None and (not isinstance(value, str) or len(value) > TEXT_MAX or "\0" in value):  # PostgreSQL keeps no NUL
         raise InvalidClientMetadata(f"{name} must be a string of at most {TEXT_MAX} characters, none of them U+0000.")
     return value.strip() or None if value else None
 
