@@ -38,7 +38,7 @@ GOOD = {
 CODE = SimpleNamespace(
     session_alive=True, expires_at=100, used=False, redirect_uri="https://a.example/", code_challenge=s256("v" * 43), resource=MCP
 )
-REFRESH = SimpleNamespace(session_alive=True, expires_at=100, resource=MCP)
+REFRESH = SimpleNamespace(session_alive=True, scope="mcp", expires_at=100, resource=MCP)
 
 
 def visit(settings, **params: list[str]) -> Visit:
