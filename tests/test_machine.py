@@ -1,4 +1,4 @@
-"""Random lives: people, assistants, codes, tokens, keys and endings in any order, at the stores and endpoints of one house."""
+"""Random lives: people, assistants, codes, tokens and endings in any order, at the stores and endpoints of one house."""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ from household import CALLBACK, CHALLENGE, VERIFIER
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from key_life import DESK, IDLE, KeyLife
 from werkzeug.test import Client, TestResponse
 
 import admin
-import api_keys
 import callers
 import connections
 import oauth
-import register
-import store.api_keys
 import store.tokens
-import toolbox
 from accounts import insert_account
 from config import load_settings
 from crypto import new_id
@@ -42,7 +37,7 @@ from store.tokens import insert_code, purge_tokens
 from store.users import User, create_login
 
 ACCESS, REFRESH, SESSION, GRACE = 300, 600, 1000, 30
-RUNS, STEPS = 250, 50
+RUNS, STEPS = 300, 50
 PICK = st.integers(0, 1000)
 WHO = st.sampled_from(["alice", "bob"])
 
@@ -89,7 +84,7 @@ class Refresh:
     children: list[Refresh] = field(default_factory=list)
 
 
-class Life(KeyLife, RuleBasedStateMachine):
+class Life(RuleBasedStateMachine):
     """One run: Alice and Bob, whom nobody else knows, in a house that all runs share. `tally` counts over all runs."""
 
     def __init__(self, house: House, tally: Counter[str]):
@@ -100,7 +95,6 @@ class Life(KeyLife, RuleBasedStateMachine):
         self.people = {name: self.move_in(name) for name in ("alice", "bob")}
         self.cookies = {name: create_login(house.db, user.id, now=self.now) for name, user in self.people.items()}
         self.clients = [self.register() for _ in range(2)]
-        self.asker, self.keys = self.register_asker(), []
         self.families: list[Family] = []
         self.codes: list[Code] = []
         self.accesses: list[Access] = []
@@ -115,9 +109,7 @@ class Life(KeyLife, RuleBasedStateMachine):
 
     def move_in(self, name: str) -> User:
         with self.house.db.write() as run:
-            user = insert_account(run, self.state.vault, f"{name}-{new_id()}", "no hash", self.now)
-            self.furnish(run, user, self.now)
-            return user
+            return insert_account(run, self.state.vault, f"{name}-{new_id()}", "no hash", self.now)
 
     def register(self) -> str:
         client = StoredClient("client_" + new_id(), "dcr", None, "none", None, (CALLBACK,), {}, self.now)
@@ -334,8 +326,7 @@ class Life(KeyLife, RuleBasedStateMachine):
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(store.api_keys, "IDLE_SECONDS", IDLE)
+def house(tmp_path: Path) -> Iterator[House]:
     environ = {
         "MASTER_KEY": MASTER_KEY,
         "DATABASE_URL": f"sqlite:///{tmp_path}/house.db",
@@ -344,7 +335,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         "SESSION_MAX_SECONDS": str(SESSION),
         "REFRESH_GRACE_SECONDS": str(GRACE),
     }
-    built = House(load_settings(environ, None), Clock(NOW), {"desk": DESK})
+    built = House(load_settings(environ, None), Clock(NOW))
     yield built
     built.close()
 
@@ -365,18 +356,14 @@ def live(house: House, runs: int) -> Counter[str]:
     return tally
 
 
-RULES = (
-    "approve", "redeem", "refresh", "call", "revoke", "end", "open connection", "lose client", "wait", "purge",
-    "make key", "use key", "revoke key", "misuse key",
-)  # fmt: skip
-EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed", "key used", "key refused", "too many keys")
+RULES = ("approve", "redeem", "refresh", "call", "revoke", "end", "open connection", "lose client", "wait", "purge")
+EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed")
 
 
 def check_lively(tally: Counter[str], runs: int) -> None:
     """That enough has happened, good and bad."""
-    assert tally["runs of 30 steps"] >= runs * 4 // 5  # hypothesis lets some end early
-    assert all(tally[name] >= runs // 5 for name in RULES), tally
-    assert all(tally[name] >= 10 for name in EVENTS), tally
+    assert tally["runs of 30 steps"] >= runs * 2 // 3  # hypothesis lets some end early
+    assert all(tally[name] for name in (*RULES, *EVENTS)), tally
 
 
 def test_whatever_happens_no_promise_is_broken(house: House):
@@ -397,11 +384,6 @@ def mutate(function: Callable[..., object], old: str, new: str) -> Callable[...,
     return scope[function.__name__]
 
 
-OF_GRANT = """self._views.get(caller.grant_id)
-    if view is None or view.revision != caller.revision:
-        view = self._views[caller.grant_id]"""
-BY_KINDS = "list_granted_kinds(self._db, caller.grant_id)"
-
 # the promise -> where it is broken: owner, name, what stands there, what a careless hand would make of it
 MUTATIONS: dict[str, tuple[ModuleType | type, str, str, str]] = {
     "a token outlives its session": (callers, "find_caller", " AND s.ended_at IS NULL", ""),
@@ -412,15 +394,6 @@ MUTATIONS: dict[str, tuple[ModuleType | type, str, str, str]] = {
     ),
     "more than five siblings": (store.tokens, "judge_reuse", 'row["pairs"] >= SIBLINGS_MAX', 'row["pairs"] > SIBLINGS_MAX'),
     "an access token works at another resource": (callers.Callers, "authenticate", "caller.resource != resource", "False"),
-    "a key works though it was revoked": (callers, "find_key", " AND k.revoked_at IS NULL", ""),
-    "a key works after its time": (store.api_keys, "row_ends_at", 'min(idle_at, row["expires_at"])', "idle_at"),
-    "a key works though it lay idle": (store.api_keys, "row_ends_at", "+ IDLE_SECONDS", "+ 2 * IDLE_SECONDS"),
-    "a key works at another's address": (callers, "find_key_caller", "urlsplit(resource).path not in", "'' in"),
-    "a key of somebody else can be revoked": (api_keys, "revoke_key", " AND user_id = :user_id", ""),
-    "more than twenty keys": (store.api_keys, "insert_key", ">= KEYS_MAX", "> KEYS_MAX"),
-    "a key that only reads calls a writing tool": (toolbox, "features_of", " and tool.reads", ""),
-    "a key calls another's connection": (toolbox.Toolbox, "view", OF_GRANT, OF_GRANT.replace("caller.grant_id", BY_KINDS)),
-    "a key works where tokens belong": (register, "authenticate", "or not same(", 'or "mcp_sk_" not in token and not same('),
 }
 
 
@@ -429,7 +402,7 @@ def test_a_broken_promise_would_be_noticed(house: House, monkeypatch: pytest.Mon
     owner, name, old, new = MUTATIONS[promise]
     mutated = mutate(getattr(owner, name), old, new)
     monkeypatch.setattr(owner, name, mutated)
-    if owner is callers.Callers:
+    if isinstance(owner, type):
         monkeypatch.setattr(house.gate.bridge, "_authenticate", mutated.__get__(house.gate.bridge._authenticate.__self__))
     with pytest.raises(AssertionError, match=promise):
         live(house, RUNS)

@@ -125,7 +125,7 @@ def test_nobody_else_makes_or_deletes_one(house: House, alice: Person, bob: Pers
     ("values", "reason"),
     [
         ({"client_name": " "}, "This is needed."),
-        ({"client_name": "x" * 201}, "client_name must be a string of at most 200 characters."),
+        ({"client_name": "x" * 201}, "client_name must be a string of at most 200 characters"),
         ({"redirect_uris": ""}, "redirect_uris must be a list of 1 to 50 URIs."),
         ({"redirect_uris": "http://assistant.example/"}, "uses http although it is not on this machine"),
         ({"redirect_uris": f"{CALLBACK}\nmyapp://callback"}, "has a scheme that this server does not accept"),
