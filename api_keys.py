@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 
-from errors import InvalidInput, NotFound, ToolError
+from errors import InvalidInput, NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from offers import describe_offer, find_choice
 from store.api_keys import check_key_name, insert_key, revoke_key
@@ -15,7 +15,7 @@ from store.connections import find_free_name, insert_connection
 from store.profiles import FeatureSet, Profile, insert_key_grant, insert_member, list_profiles
 from store.users import User
 from tools import Connector
-from web import current_user, now, page, see_other, state
+from web import current_user, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
 
@@ -53,16 +53,7 @@ def new() -> Response:
     connector = state().connectors.get(name)
     if name and connector is None:
         raise NotFound("no such connector")
-    desk = Desk(user, connector)
-    if request.method == "GET":
-        return show(desk)
-    action = ACTIONS.get(request.form.get("action", ""))
-    if action is None:
-        return show(desk, 400, error="Please use one of the buttons.")
-    try:
-        return action(desk)
-    except (InvalidInput, ToolError) as mistake:
-        return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
+    return serve_form(Desk(user, connector), ACTIONS, show)
 
 
 @bp.post("/keys/<key_id>/revoke")

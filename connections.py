@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, request
 
-from errors import InvalidInput, NotFound, ToolError
+from errors import NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from store.api_keys import list_keys
 from store.connections import (
@@ -22,7 +22,7 @@ from store.connections import (
 from store.profiles import Profile, find_profile_by_slug, insert_member, list_client_names, list_profiles
 from store.users import User
 from tools import Connector
-from web import current_user, next_page, now, page, see_other, state
+from web import current_user, next_page, now, page, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
 
@@ -50,7 +50,7 @@ def new() -> Response:
     connector = state().connectors.get(request.values.get("connector", ""))
     if connector is None or profile is None:
         raise NotFound("no such connector or profile")
-    return serve(Desk(user, connector, None, profile))
+    return serve_form(Desk(user, connector, None, profile), ACTIONS, show)
 
 
 @bp.route("/connections/<connection_id>", methods=["GET", "POST"])
@@ -61,20 +61,7 @@ def edit(connection_id: str) -> Response:
     connector = state().connectors.get(connection.connector)
     if connector is None and request.form.get("action") != "delete":
         raise NotFound("its connector is not installed any more")
-    return serve(Desk(user, connector, connection, None))
-
-
-def serve(desk: Desk) -> Response:
-    """Show the form, or do what its button says; mistakes come back with everything that was typed but secrets."""
-    if request.method == "GET":
-        return show(desk)
-    action = ACTIONS.get(request.form.get("action", ""))
-    if action is None:
-        return show(desk, 400, error="Please use one of the buttons.")
-    try:
-        return action(desk)
-    except (InvalidInput, ToolError) as mistake:
-        return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
+    return serve_form(Desk(user, connector, connection, None), ACTIONS, show)
 
 
 def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:

@@ -19,7 +19,7 @@ from client_trust import add_parameters
 from config import Settings
 from crypto import Vault, hash_token, new_token, same
 from db import Database
-from errors import StorageError
+from errors import InvalidInput, StorageError, ToolError
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
@@ -249,6 +249,19 @@ def next_page() -> str:
     """Where to go afterwards: a path of ours, never another site (RFC 9700 §4.11)."""
     wanted = request.values.get("next", "")
     return wanted if re.fullmatch(r"/(?![/\\])[!#-\[\]-~]{0,2000}", wanted) else "/admin"
+
+
+def serve_form(desk: Any, actions: Mapping[str, Callable[[Any], Response]], show: Callable[..., Response]) -> Response:
+    """Show a form, or do what its button says (`action`); mistakes come back with everything that was typed."""
+    if request.method == "GET":
+        return show(desk)
+    action = actions.get(request.form.get("action", ""))
+    if action is None:
+        return show(desk, 400, error="Please use one of the buttons.")
+    try:
+        return action(desk)
+    except (InvalidInput, ToolError) as mistake:
+        return show(desk, 400, error=str(mistake), errors=getattr(mistake, "fields", {}))
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
