@@ -168,6 +168,25 @@ class FetchError(PosternError):
     """An outgoing request was refused by our guard, failed, or was answered with more than was allowed."""
 
 
+# --- upstreams ---
+
+
+class UpstreamError(ToolError):
+    """Another MCP server cannot be reached, or does not keep to the protocol; the sentence holds nothing that it said."""
+
+
+class UpstreamRefused(PosternError):
+    """Another MCP server answered with a JSON-RPC error; `message` and `data` are its words, and not to be trusted."""
+
+    def __init__(self, code: int, message: str, data: Any = None):
+        super().__init__(f"the server answered with error {code}")
+        self.code, self.message, self.data = code, message, data
+
+
+class SignInNeeded(ToolError):
+    """A connection lets nobody through until its person has signed in (again) at the service; the sentence is for the person."""
+
+
 def trace(error: BaseException) -> str:
     """For the log, what nobody foresaw: its kind and where it came from. Not its text, which may hold anybody's secret."""
     return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"

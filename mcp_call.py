@@ -56,6 +56,11 @@ class RequestCall(Call):
         """What the client declared: in this request, or when it began its MCP session."""
         return self.request.capabilities
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the client gave a token for progress, and there is a stream to send it on."""
+        return self._notify is not None and self.request.meta.get("progressToken") is not None
+
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Report progress under the client's token, if it gave one."""
         self.check_cancelled()

@@ -183,6 +183,11 @@ class Call:
         """What the client declared that it can do."""
         return {}
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the client asked to be told of progress."""
+        return False
+
 
 @dataclass(frozen=True)
 class Context:

@@ -27,6 +27,7 @@ FLOORS = {
     "3.2": "store.emulated_documents",
     "3": "store.*",
     "2.8": "store.sessions",
+    "2.7": "links",
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1": "callback config crypto db_postgres fetch",
