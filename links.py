@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from tools import Call
 
+PRODUCT = {"name": "postern", "title": "Postern", "version": "0.1.0"}  # what we call ourselves, as a server and as a client
+
 
 @dataclass(frozen=True)
 class HttpTarget:

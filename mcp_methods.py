@@ -9,7 +9,8 @@ from mcp_types.jsonrpc import INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from errors import ProtocolError
-from protocol import SERVER_INFO, Request
+from links import PRODUCT
+from protocol import Request
 from tools import Call
 
 RESOURCE_NOT_FOUND = -32002  # handshake era only
@@ -28,7 +29,7 @@ def discover(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dic
 
 def initialize(_toolbox: Any, _caller: Any, request: Request, _call: Call) -> dict[str, Any]:
     """The server's half of the handshake, in the version that was agreed on (MCP 2025-11-25, basic/lifecycle)."""
-    return {"protocolVersion": request.version, "capabilities": CAPABILITIES, "serverInfo": SERVER_INFO}
+    return {"protocolVersion": request.version, "capabilities": CAPABILITIES, "serverInfo": PRODUCT}
 
 
 def acknowledge(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:

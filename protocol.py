@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
@@ -24,87 +22,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from crypto import new_id
 from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests, trace
+from links import PRODUCT
+from strict_json import decode_json, encode_json
 
 log = logging.getLogger("postern.mcp")
 
-SERVER_INFO = {"name": "postern", "title": "Postern", "version": "0.1.0"}
 VERSION_WITHOUT_HEADER = "2025-03-26"  # MCP 2025-11-25, basic/transports, "Protocol Version Header"
-MAX_DEPTH = 64  # of arrays and objects in each other
-MAX_DIGITS = 300  # a float ends a little later
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-# --- strict JSON ---
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON text (RFC 8259), read more strictly than the standard library does.
-
-    Raises ProtocolError -32700 also for lone surrogates, NaN, a name that comes twice, absurd numbers and deep nesting.
-    """
+    """The value of a JSON text, read strictly. Raises ProtocolError -32700."""
     try:
-        value = DECODER.decode(body.decode())
-        if SURROGATE.search(body):
-            json.dumps(value, ensure_ascii=False).encode()  # fails on half a pair
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
-            raise ValueError
-    except (ValueError, RecursionError):
+        return decode_json(body)
+    except ValueError:
         raise ProtocolError(PARSE_ERROR, "Parse error", status=400) from None
-    return value
-
-
-def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names are all different (RFC 8259 §4 leaves the others to chance)."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
-
-
-def refuse_constant(_name: str) -> NoReturn:
-    """NaN and Infinity are no JSON."""
-    raise ValueError
-
-
-def parse_int(digits: str) -> int:
-    """An integer that a float could still hold."""
-    if len(digits) > MAX_DIGITS:
-        raise ValueError
-    return int(digits)
-
-
-def parse_float(digits: str) -> float:
-    """A finite number: 1e999 would come out as Infinity."""
-    number = float(digits)
-    if number - number != 0:
-        raise ValueError
-    return number
-
-
-def is_deeper(value: Any, limit: int) -> bool:
-    """Whether arrays and objects nest deeper than `limit`."""
-    level = [value]
-    for _ in range(limit):
-        level = [child for node in level for child in children_of(node)]
-    return any(isinstance(node, dict | list) for node in level)
-
-
-def children_of(node: Any) -> Iterable[Any]:
-    """What an array or an object holds; nothing for anything else."""
-    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-
-
-DECODER = json.JSONDecoder(
-    object_pairs_hook=unique_names, parse_constant=refuse_constant, parse_int=parse_int, parse_float=parse_float
-)
-
-
-def encode_json(value: Any) -> bytes:
-    """Compact UTF-8. Raises ValueError, TypeError or RecursionError for what is not JSON: NaN, half surrogates, circles."""
-    return ENCODER.encode(value).encode()
-
-
-ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 # --- messages ---
@@ -275,7 +206,7 @@ def stamp(method: str, result: dict[str, Any]) -> dict[str, Any]:
     result = {"resultType": "complete", **result}
     if method in CACHEABLE_METHODS and result["resultType"] == "complete":
         result = {"ttlMs": 0, "cacheScope": "private", **result}  # what a grant shows may change at any moment
-    result["_meta"] = {**(result.get("_meta") or {}), SERVER_INFO_META_KEY: SERVER_INFO}
+    result["_meta"] = {**(result.get("_meta") or {}), SERVER_INFO_META_KEY: PRODUCT}
     return result
 
 

@@ -26,12 +26,13 @@ FLOORS = {
     "3.5": "client_assertions",
     "3.2": "store.emulated_documents",
     "3": "store.*",
-    "2.8": "store.sessions",
+    "2.9": "upstream_greeting",
+    "2.8": "store.sessions upstream_rpc",
     "2.7": "links",
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1": "callback config crypto db_postgres fetch",
-    "0": "addresses assistants errors gate_worker streams texts wire",
+    "0": "addresses assistants errors gate_worker streams strict_json texts wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may

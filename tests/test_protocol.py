@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from errors import Cancelled, ProtocolError, StorageError, ToolError
+from links import PRODUCT
 from protocol import (
-    MAX_DEPTH,
-    SERVER_INFO,
     Request,
     answer,
     answer_error,
@@ -26,6 +25,7 @@ from protocol import (
     read_modern,
     request_id,
 )
+from strict_json import MAX_DEPTH
 
 MODERN = "2026-07-28"
 ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
@@ -275,7 +275,7 @@ def test_a_result_of_the_stateless_era_is_stamped_and_keeps_unknown_members():
     assert body["result"] == {
         **result,
         "resultType": "complete",
-        "_meta": {"a": 1, "io.modelcontextprotocol/serverInfo": SERVER_INFO},
+        "_meta": {"a": 1, "io.modelcontextprotocol/serverInfo": PRODUCT},
     }
     assert result["_meta"] == {"a": 1}
 
@@ -372,4 +372,4 @@ def test_the_era_decides_the_http_status(code, identity, modern, status):
 def test_the_version_it_tells_is_that_of_the_project():
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 
-    assert SERVER_INFO["version"] == project["version"]
+    assert PRODUCT["version"] == project["version"]
