@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from guarded import list_choices
 from store.api_keys import list_keys
 from store.connections import list_connections
 from store.profiles import list_members, list_profiles
@@ -26,6 +27,7 @@ def overview() -> Response:
         profiles=profiles,
         connections=list_connections(state().db, user.id),
         connectors=state().connectors,
+        choices=list_choices(user),
         sessions=list_sessions(state().db, user.id, now=now()),
         keys=list_keys(state().db, user.id),
         now=now(),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
 from errors import InvalidInput, NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
+from guarded import check_may_define, list_choices
+from joining import join
 from offers import describe_offer, find_choice
 from store.api_keys import check_key_name, insert_key, revoke_key
-from store.connections import find_free_name, insert_connection
-from store.profiles import FeatureSet, Profile, insert_key_grant, insert_member, list_profiles
+from store.connections import find_free_name
+from store.profiles import FeatureSet, Profile, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
 from web import current_user, now, page, see_other, serve_form, state
@@ -53,6 +56,7 @@ def new() -> Response:
     connector = state().connectors.get(name)
     if name and connector is None:
         raise NotFound("no such connector")
+    check_may_define(user, name, "/keys/new?" + urlencode({"connector": name}))
     return serve_form(Desk(user, connector), ACTIONS, show)
 
 
@@ -73,7 +77,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         "new_key.html",
         status,
         connector=connector,
-        connectors=state().connectors.values(),
+        connectors=list_choices(desk.user),
         values=typed or {},
         free_name=find_free_name(state().db, desk.user.id, connector.title) if connector else "",
         lines=list_lines(connector, typed, None, errors) if connector else [],
@@ -128,8 +132,7 @@ def make(desk: Desk) -> Response:
     state().limits.api_key(desk.user.id)
     with db.write() as run:
         if draft:
-            connection_id = insert_connection(run, state().vault, desk.user.id, draft, now())
-            insert_member(run, wish.profile.id, connection_id, draft.name)
+            join(run, state().vault, wish.profile, draft, now())
         key_id, key = insert_key(run, desk.user.id, wish.name, lifetime=wish.lifetime, now=now())
         insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())
     ends_at = None if wish.lifetime is None else now() + wish.lifetime

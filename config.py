@@ -37,6 +37,7 @@ class Settings:
     session_max_seconds: int
     refresh_grace_seconds: int
     registration: str
+    allow_stdio: bool
     allow_private_upstreams: frozenset[str]
     log_level: str
     host: str
@@ -121,6 +122,13 @@ def parse_database_url(text: str) -> str:
     return text
 
 
+def parse_flag(text: str) -> bool:
+    """1 or 0."""
+    if text not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return text == "1"
+
+
 def parse_seconds(text: str) -> int:
     """A number of seconds, at least one."""
     return parse_number(text, 1, 10 * 366 * 86400)
@@ -199,6 +207,7 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "SESSION_MAX_SECONDS": (parse_seconds, str(365 * 86400)),
     "REFRESH_GRACE_SECONDS": (ranged(0, 300), "30"),
     "REGISTRATION": (one_of("open", "closed"), "open"),
+    "ALLOW_STDIO": (parse_flag, "0"),
     "ALLOW_PRIVATE_UPSTREAMS": (parse_targets, ""),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g, request
 
 from client_trust import describe_redirect
 from errors import NotFound
+from guarded import list_choices
 from offers import describe_offer, find_choice
 from signins import about, note, noted
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
@@ -75,7 +76,7 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
             describe_offer(state().db, state().connectors, profile, is_granted=profile.id in granted) for profile in profiles
         ],
         selected=next((item.slug for item in profiles if item.slug == request.values.get("profile")), profiles[0].slug),
-        connectors=state().connectors.values(),
+        connectors=list_choices(user),
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
 from errors import NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
+from guarded import check_may_define
+from joining import join
 from store.api_keys import list_keys
 from store.connections import (
     Connection,
@@ -16,10 +19,9 @@ from store.connections import (
     delete_connection,
     find_free_name,
     get_connection,
-    insert_connection,
     update_connection,
 )
-from store.profiles import Profile, find_profile_by_slug, insert_member, list_client_names, list_profiles
+from store.profiles import Profile, find_profile_by_slug, list_client_names, list_profiles
 from store.users import User
 from tools import Connector
 from web import current_user, next_page, now, page, see_other, serve_form, state
@@ -45,11 +47,13 @@ def new() -> Response:
     """Make a connection; it joins the profile named, or the person's default one."""
     g.leaves_for_client = True
     user = current_user()
+    connector = state().connectors.get(request.values.get("connector", ""))
     slug = request.values.get("profile")
     profile = find_profile_by_slug(state().db, user.id, slug) if slug else list_profiles(state().db, user.id)[0]
-    connector = state().connectors.get(request.values.get("connector", ""))
     if connector is None or profile is None:
         raise NotFound("no such connector or profile")
+    chosen = {"connector": connector.name, "profile": profile.slug, "next": next_page()}
+    check_may_define(user, connector.name, "/connections/new?" + urlencode(chosen))
     return serve_form(Desk(user, connector, None, profile), ACTIONS, show)
 
 
@@ -59,8 +63,10 @@ def edit(connection_id: str) -> Response:
     user = current_user()
     connection = get_connection(state().db, user.id, connection_id)
     connector = state().connectors.get(connection.connector)
-    if connector is None and request.form.get("action") != "delete":
-        raise NotFound("its connector is not installed any more")
+    if request.form.get("action") != "delete":
+        if connector is None:
+            raise NotFound("its connector is not installed any more")
+        check_may_define(user, connector.name)
     return serve_form(Desk(user, connector, connection, None), ACTIONS, show)
 
 
@@ -128,8 +134,7 @@ def save(desk: Desk) -> Response:
         update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
         return see_other(next_page())
     with state().db.write() as run:
-        connection_id = insert_connection(run, state().vault, desk.user.id, draft, now())
-        insert_member(run, desk.profile.id, connection_id, draft.name)
+        join(run, state().vault, desk.profile, draft, now())
     chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
     return see_other(next_page() + chosen)
 

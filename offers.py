@@ -30,7 +30,7 @@ def describe_offer(
     joining: Connector | None = None,
 ) -> Offer:
     """What there is to say of a profile before it is granted; `joining` is about to get a connection in it."""
-    members = list_members(db, profile.id)
+    members = [member for member in list_members(db, profile.id) if member.is_enabled]
     inside = [connectors[member.connector] for member in members if member.connector in connectors]
     inside += [joining] if joining else []
     sets = [(item, *count_tools(inside, frozenset({item.kind}))) for item in list_feature_sets(db, profile.id)]

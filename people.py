@@ -69,7 +69,8 @@ def login() -> Response:
     if not count_users(state().db):
         return see_other("/setup?" + urlencode({"next": next_page()}))
     if request.method == "GET":
-        return see_other(next_page()) if find_current_login() else page("login.html", next=next_page())
+        again = "again" in request.args
+        return see_other(next_page()) if find_current_login() and not again else page("login.html", next=next_page(), again=again)
     state().limits.login(login_identity())
     name = request.form.get("username", "")
     with state().limits.password_check():

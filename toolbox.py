@@ -22,7 +22,7 @@ from store.connections import Connection, Draft, get_connection, list_secrets
 from store.personal_context import PersonalContextStorage
 from store.profiles import Member, list_granted_kinds, list_members
 from store.tokens import Caller
-from tools import Call, Connector, Context, Prompt, Tool, text
+from tools import Call, Connector, Context, Greet, Prompt, Tool, text
 
 log = logging.getLogger("postern.toolbox")
 
@@ -61,7 +61,10 @@ class Toolbox:
         fetch: Fetcher,
         connectors: Mapping[str, Connector],
         clock: Callable[[], float] = time.time,
+        *,
+        greet: Greet | None = None,
     ):
+        self._greet = greet
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._views: dict[str, View] = {}
 
@@ -188,6 +191,7 @@ class Toolbox:
             storage=storage(self._db, connection_id) if storage else None,
             now=int(self._clock()),
             call=call,
+            greet=self._greet,
         )
 
     def view(self, caller: Caller) -> View:
@@ -204,7 +208,7 @@ class Toolbox:
         members = [
             (self._connectors[member.connector], member, get_connection(self._db, caller.user_id, member.connection_id))
             for member in list_members(self._db, caller.profile_id)
-            if member.connector in self._connectors
+            if member.is_enabled and member.connector in self._connectors
         ]
         return build_view(caller.revision, kinds, members)
 

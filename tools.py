@@ -21,7 +21,8 @@ from fetch import Fetcher
 
 @dataclass(frozen=True)
 class Field:
-    """One line of a connection's form. `kind`: text, secret, url, number, select or checkbox."""
+    """One part of a connection's form. `kind`: text, secret, url, number, select, checkbox, lines (a list, one on each line)
+    or pairs (rows of a name and a secret value; the setting lists the names)."""
 
     name: str
     label: str
@@ -33,10 +34,15 @@ class Field:
     check: Callable[[str], None] | None = None  # raises ValueError with a sentence for the person
     minimum: float | None = None  # number
     maximum: float | None = None
+    when: tuple[str, str] | None = None  # (name of a select, its value): asked for only then
+    inside: str = ""  # a setting that holds this one, under what stands behind the colon of `name`
+    sealed_as: str = ""  # pairs: each value is the secret `sealed_as:<name>`
 
     @property
     def default_value(self) -> Any:
         """The default in the field's own type; None if there is none."""
+        if self.kind in ("lines", "pairs"):
+            return self.default.splitlines()
         if self.kind == "number" and self.default:
             return float(self.default) if "." in self.default else int(self.default)
         return self.default == "on" if self.kind == "checkbox" else self.default or None
@@ -127,6 +133,7 @@ class Connector:
     jobs: tuple[Job, ...] = ()
     test: Callable[[Context], str] | None = None  # answers what it found, in one sentence
     storage: str | None = None  # the name of the tables it keeps, if any
+    is_upstream: bool = False  # another MCP server does the work; its features are in the database, not here
 
 
 # --- what a handler gets ---
@@ -189,6 +196,9 @@ class Call:
         return False
 
 
+Greet = Callable[[str, Any], Mapping[str, Any]]  # (kind, target of links.py) -> what the server says of itself
+
+
 @dataclass(frozen=True)
 class Context:
     """What a handler gets besides its arguments: one connection, unsealed, for one call."""
@@ -202,6 +212,7 @@ class Context:
     storage: Any  # bound to the connection; None unless the connector declares one
     now: int  # epoch seconds
     call: Call
+    greet: Greet | None = None  # only where a connection to another MCP server is tried
 
 
 @dataclass(frozen=True)
@@ -297,5 +308,3 @@ def tidy_schema(schema: Any) -> Any:
         elif not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None):
             tidy[key] = tidy_schema(value)
     return tidy
-
-

@@ -32,6 +32,7 @@ class Member:
     connector: str
     name: str
     prefix: str
+    is_enabled: bool = True  # False: switched off, so nothing of it is listed or called
 
 
 @dataclass(frozen=True)
@@ -147,15 +148,16 @@ def list_members(db: Database, profile_id: str) -> list[Member]:
     """The connections of a profile, in order."""
     rows = db.query(
         """
-        SELECT c.id, c.connector, c.name, m.prefix
+        SELECT c.id, c.connector, c.name, m.prefix, COALESCE(u.is_enabled, 1) AS is_enabled
         FROM profile_connections m
         JOIN connections c ON c.id = m.connection_id
+        LEFT JOIN upstreams u ON u.connection_id = c.id
         WHERE m.profile_id = :profile_id
         ORDER BY m.position, c.id
         """,
         profile_id=profile_id,
     )
-    return [Member(row["id"], row["connector"], row["name"], row["prefix"]) for row in rows]
+    return [Member(row["id"], row["connector"], row["name"], row["prefix"], bool(row["is_enabled"])) for row in rows]
 
 
 # --- feature sets ---

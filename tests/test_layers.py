@@ -17,13 +17,13 @@ FLOORS = {
     "8.7": "emulation",
     "8.5": "smoke",
     "8": "admin api_keys clients connect connections health mcp_bridge oauth people register startup wellknown",
-    "7.5": "answers mcp_listen mcp_sessions signins",
+    "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers cors jobs limits offers protocol toolbox",
-    "5": "accounts connectors.catalog listings preregistration",
+    "5": "accounts connectors.catalog joining listings preregistration",
     "4.5": "client_documents",
     "4": "client_trust connectors.* timeline upstream upstream_oauth",
-    "3.5": "client_assertions",
+    "3.5": "client_assertions definitions",
     "3.2": "store.emulated_documents",
     "3": "store.*",
     "2.9": "upstream_greeting",
@@ -36,7 +36,7 @@ FLOORS = {
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
-    "flask": "app answers web admin api_keys clients connect connections health oauth people register signins wellknown",
+    "flask": "app answers web admin api_keys clients connect connections guarded health oauth people register signins wellknown",
     "gunicorn": "gate_worker",
     "gate_worker": "gunicorn.conf",
     "requests": "fetch",
