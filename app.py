@@ -61,6 +61,8 @@ PAGES = (people.bp, connect.bp, connections.bp, api_keys.bp, admin.bp, clients.b
 class Gate:
     """The WSGI application of a worker: `/mcp` goes to the bridge, before Flask's routing; all else is pages."""
 
+    quick = (b"POST /mcp",)  # answered in the event loop's own thread (gate_worker.py); pages hash passwords and wait for disks
+
     def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs):
         self.bridge, self.pages, self.jobs = bridge, pages, jobs
 

@@ -1,7 +1,8 @@
-"""The gunicorn worker: threads that a slow or rude client cannot occupy, and a log without secrets. Imports nothing of ours.
+"""The gunicorn worker: threads that a slow or rude client cannot occupy, and a log without secrets. Knows no application.
 
 Stock gthread gives a thread to a connection before its request is there, and lingers on closed ones in the accept loop, so that
 a handful of idle sockets stops the server. Here the event loop waits, for the request's head and for the close; a thread works.
+For what the application calls quick, that is the event loop's own thread; another takes the loop over if need be (lead.py).
 """
 
 from __future__ import annotations
@@ -9,119 +10,58 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import os
-import re
 import selectors
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from datetime import timedelta
-from functools import partial
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
 from gunicorn.errors import ConfigError
 from gunicorn.glogging import Logger
-from gunicorn.http import get_parser
-from gunicorn.http.errors import NoMoreData
-from gunicorn.http.unreader import SocketUnreader
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http import get_parser, wsgi
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from gate_io import Intake, Response, Waiting
+from lead import Lead
 
 HEAD_SECONDS = 10  # for the whole request head, counted from the connect, or from the first byte on a kept-alive connection
-HEAD_BYTES = 64 * 1024  # past this a thread gets it, whose parser says what is wrong with it
-BODY_SECONDS = 5  # for a request body, and one second more …
-BODY_RATE = 10_000  # … for each of these many bytes that came
+BODY_SECONDS = 5  # for a request body, and one more for each gate_io.BODY_RATE bytes that came
 SEND_SECONDS = 5  # without any progress: the client does not read its answer
 LINGER_SECONDS = 2  # after the last byte of an answer
 DRAIN_BYTES = 64 * 1024  # of a lingering client's input, at a time
 STOP_SECONDS = 2  # how long a stopping worker still waits for a head
-BEAT_SECONDS = 1  # between signs of life, which are system calls: gunicorn's `timeout` is so much longer
+BEAT_SECONDS = 1  # between signs of life: gunicorn's `timeout` is so much longer
+STALL_SECONDS = 5  # without a turn of the event loop: it shows no life any more
+STEP_ASIDE = "gate.step_aside"  # in the WSGI environ
 QUIET = frozenset({"/healthz", "/readyz"})
-HEAD_END = re.compile(rb"[^\r\n]\r?\n\r?\n")  # a bare LF is the parser's to refuse, but it must get to see it
 
 
-class Intake(SocketUnreader):
-    """A connection's input: the event loop gathers it up to the end of the head, then a thread reads on against a deadline."""
-
-    def __init__(self, sock: socket.socket):
-        super().__init__(sock)
-        self.searched = 0
-        self.deadline = 0.0
-
-    def gather(self) -> bool:
-        """Take what is there without waiting; whether a thread can begin. Raises OSError once the client is gone."""
-        while not self.has_head():
-            try:
-                data = self.sock.recv(self.mxchunk)
-            except BlockingIOError:
-                return False
-            if not data:
-                raise ConnectionResetError(errno.ECONNRESET, "the client left")
-            self.buf.seek(0, os.SEEK_END)
-            self.buf.write(data)
-        return True
-
-    def has_head(self) -> bool:
-        """Whether the buffer holds a whole request head, or more than one may be."""
-        with self.buf.getbuffer() as view:
-            start, self.searched = self.searched, max(0, len(view) - 4)
-            return len(view) > HEAD_BYTES or HEAD_END.search(view, start) is not None
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next bytes for a thread; each one buys a little time. Raises NoMoreData when the client falls behind."""
-        self.sock.settimeout(max(self.deadline - time.monotonic(), 0.1))
-        try:
-            data = super().chunk(size_hint)
-        except TimeoutError:
-            raise NoMoreData() from None
-        finally:
-            self.sock.setblocking(True)  # sending has a limit of its own, which knows progress from none
-        self.deadline += len(data) / BODY_RATE
-        return data
+def outcome_of(keeps_alive: bool) -> Future[bool]:
+    """How a request went, in the form in which gunicorn's own threads tell it."""
+    outcome: Future[bool] = Future()
+    outcome.set_result(keeps_alive)
+    return outcome
 
 
-class Waiting:
-    """Connections that only wait, watched by the event loop: the oldest first, each for the same number of seconds."""
-
-    def __init__(self, poller: selectors.BaseSelector, seconds: float, on_readable: Callable[..., None]):
-        self.poller = poller
-        self.seconds = seconds
-        self.on_readable = on_readable
-        self.deadlines: dict[TConn, float] = {}
-
-    def add(self, conn: TConn) -> None:
-        """Call `on_readable(conn, socket)` whenever input comes. Its time counts from the first call of this."""
-        if conn in self.deadlines:
-            return
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_readable, conn))
-        self.deadlines[conn] = time.monotonic() + self.seconds
-
-    def remove(self, conn: TConn) -> None:
-        """Watch it no longer, if it was watched."""
-        if self.deadlines.pop(conn, None) is not None:
-            self.poller.unregister(conn.sock)
-
-    def pop_due(self, now: float) -> Iterator[TConn]:
-        """Remove and give those whose time is up, the oldest first."""
-        while self.deadlines:
-            conn, deadline = next(iter(self.deadlines.items()))
-            if deadline > now:
-                return
-            self.remove(conn)
-            yield conn
+OUTCOMES = {True: outcome_of(True), False: outcome_of(False)}
 
 
 class Worker(ThreadWorker):
     """gthread, with everything that only waits kept in its event loop. Speaks plain HTTP/1.1: TLS is a proxy's work.
 
-    The application may have two methods that are called once each, in the event loop's thread: `start` when it begins to serve,
-    and `stop` when the worker is told to end, so that long answers end too.
+    The application may have two methods that are called once each: `start` when the worker begins to serve, and `stop`, in the
+    event loop's thread, when it is told to end, so that long answers end too. It may have `quick`, the beginnings of requests
+    that the event loop's thread answers itself; one that is going to wait calls `environ["gate.step_aside"]()` first.
     """
 
     told_to_stop = False
-    next_beat = 0.0
+    grace_until = math.inf  # how long a stopping worker still works
+    busy = 0  # requests that are worked on; at most `threads`
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -130,21 +70,92 @@ class Worker(ThreadWorker):
             raise ConfigError("this worker speaks plain HTTP; let a reverse proxy end TLS")
         super().check_config(cfg, log)
 
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """A thread for each request, and one to run the event loop meanwhile."""
+        return ThreadPoolExecutor(self.cfg.threads + 1, thread_name_prefix="gate")
+
+    # --- the main thread, which gets the signals ---
+
     def run(self) -> None:
-        """The event loop, with its two waiting rooms."""
+        """Serve until told to stop."""
         self.heads = Waiting(self.poller, HEAD_SECONDS, self.on_head)
         self.lingering = Waiting(self.poller, LINGER_SECONDS, self.on_leftover)
+        self.ready: deque[TConn] = deque()  # each with a whole head, waiting for a thread
+        self.quick = getattr(self.wsgi, "quick", ())
+        self.lead = Lead(self.tpool, self.turn)
         self.call_application("start")
-        super().run()
+        self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
+        self.set_accept_enabled(True)
+        try:
+            self.lead.begin()
+            self.watch()
+        finally:
+            self.lead.end()  # whatever signal ended the watch: the process waits for its threads
+        self.tidy_up()
+
+    def watch(self) -> None:
+        """Watch over the event loop, and show the arbiter its signs of life. Raises what the event loop raised."""
+        while not self.lead.watch(BEAT_SECONDS):
+            if time.monotonic() < self.lead.turned_at + STALL_SECONDS:
+                self.notify()
+            if not self.is_parent_alive():
+                self.handle_exit(None, None)
+        if self.lead.failure:
+            raise self.lead.failure
+
+    def tidy_up(self) -> None:
+        """Close what is still open; who still works is waited for by the interpreter, and killed by the arbiter."""
+        self.murder_keepalived(force=True)
+        self.tpool.shutdown(wait=False)
+        self.poller.close()
+        self.method_queue.close()
+        for listener in self.sockets:
+            listener.close()
 
     # --- the event loop ---
 
-    def notify(self) -> None:
-        """Show the arbiter a sign of life. gunicorn calls this at every turn of the loop, twice a request."""
+    def turn(self) -> None:
+        """Wait for something to happen, and take it as far as it goes without waiting again."""
+        can_accept = self.nr_conns < self.worker_connections
+        if can_accept != self._accepting and self.alive:
+            self.set_accept_enabled(can_accept)
+        self.wait_for_and_dispatch_events(self.seconds_to_wait())
+        self.murder_keepalived()
+        self.murder_pending()
+        if not self.alive:
+            self.wind_down()
+        while self.ready and self.busy < self.cfg.threads and self.lead.is_mine:
+            self.serve(self.ready.popleft())
+
+    def seconds_to_wait(self) -> float:
+        """At most so long until the next turn."""
+        if self.ready and self.busy < self.cfg.threads:
+            return 0
+        if self.alive or not self.keepalived_conns:
+            return 1
+        return min(1, max(self.keepalived_conns[0].timeout - time.monotonic(), 0))
+
+    def wind_down(self) -> None:
+        """Accept nothing new, and end once nobody is connected or the time for that is over."""
         now = time.monotonic()
-        if now >= self.next_beat:
-            self.next_beat = now + BEAT_SECONDS
-            super().notify()
+        if self.grace_until == math.inf:
+            self.set_accept_enabled(False)
+            self._cap_keepalive(now + STOP_KEEPALIVE_LINGER)
+            self.grace_until = now + self.cfg.graceful_timeout
+        if self.nr_conns == 0 or now > self.grace_until:
+            self.lead.end()
+
+    def serve(self, conn: TConn) -> None:
+        """Answer a request: here if it is said to be quick, else in another thread."""
+        self.busy += 1
+        if not conn.parser.unreader.begins_with(self.quick):
+            super().enqueue_req(conn)
+            return
+        outcome = OUTCOMES[bool(self.lead.serve(partial(self.handle, conn)))]
+        if self.lead.is_mine:
+            self.finish_request(conn, outcome)
+        else:
+            self.method_queue.defer(self.finish_request, conn, outcome)
 
     def accept(self, listener: Any) -> None:
         """Take a connection; where places or file descriptors run out, the one that waited longest gives way."""
@@ -166,7 +177,7 @@ class Worker(ThreadWorker):
         self.on_head(conn)
 
     def on_head(self, conn: TConn, _sock: Any = None) -> None:
-        """Gather more of a head; a thread takes the connection once it is whole, until then it waits."""
+        """Gather more of a head; the connection is ready once it is whole, until then it waits."""
         try:
             whole = conn.parser.unreader.gather()
         except OSError:
@@ -176,12 +187,13 @@ class Worker(ThreadWorker):
         if whole:
             self.heads.remove(conn)
             conn.data_ready = True
-            super().enqueue_req(conn)
+            self.ready.append(conn)
         else:
             self.heads.add(conn)
 
     def finish_request(self, conn: TConn, future: Future[Any]) -> None:
-        """A thread is done: gunicorn keeps the connection alive, or it lingers here instead of in gunicorn's accept loop."""
+        """A request is done: gunicorn keeps the connection alive, or it lingers here instead of in gunicorn's accept loop."""
+        self.busy -= 1
         if future.cancelled() or future.exception() or future.result():
             super().finish_request(conn, future)
         else:
@@ -234,11 +246,12 @@ class Worker(ThreadWorker):
             self.murder_keepalived()
 
     def drop(self, conn: TConn) -> None:
-        """Close now."""
-        self.nr_conns -= 1
-        conn.close()
+        """Close now, unless that was done meanwhile."""
+        if conn.sock.fileno() >= 0:
+            self.nr_conns -= 1
+            conn.close()
 
-    # --- a thread ---
+    # --- whichever thread answers ---
 
     def handle(self, conn: TConn) -> Any:
         """One request, whose body has to come in time."""
@@ -246,11 +259,36 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
-        """Answer it. A client that stopped reading is treated as one that hung up."""
+        """Answer it; whether the connection stays open. A client that stopped reading is treated as one that hung up."""
+        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Response)
+        environ["wsgi.multithread"] = True
+        environ[STEP_ASIDE] = self.lead.step_aside
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            response.force_close()
         try:
-            return super().handle_request(req, conn)
+            self.send_answer(req, response, environ)
         except BlockingIOError:
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
+        except OSError:
+            raise
+        except Exception:
+            if not response.headers_sent:
+                raise  # there is still time to say so
+            self.log.exception("Error handling request")
+            return False
+        return not response.should_close()
+
+    def send_answer(self, req: Any, response: Response, environ: dict[str, Any]) -> None:
+        """Let the application answer, send it, and note it in the log."""
+        begun = datetime.now()
+        body = self.wsgi(environ, response.start_response)
+        try:
+            for item in body:
+                response.write(item)
+            response.close()
+        finally:
+            self.log.access(response, req, environ, datetime.now() - begun)
+            getattr(body, "close", lambda: None)()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Log and answer a failure, without what may be a secret in it: query strings, and lines that could not be parsed."""
@@ -273,6 +311,8 @@ def set_up(conn: TConn, cfg: Any) -> None:
 class Log(Logger):
     """gunicorn's log. A request is one line without query string or headers: those carry codes, states and tokens."""
 
+    second = 0, ""  # the last one, and how it is written
+
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Note one answered request; the probes of a monitor are not worth a line."""
         path = environ.get("PATH_INFO", "-")
@@ -283,8 +323,20 @@ class Log(Logger):
             self.now(),
             environ.get("REMOTE_ADDR") or "-",
             environ["REQUEST_METHOD"],
-            quote(path, encoding="latin-1"),  # so that %0A in a path cannot forge a line
+            quote_path(path),
             str(resp.status).partition(" ")[0],
             resp.sent,
             request_time.total_seconds() * 1000,
         )
+
+    def now(self) -> str:
+        """The time as it stands in the log, written out once a second."""
+        if self.second[0] != (second := int(time.time())):
+            self.second = second, super().now()
+        return self.second[1]
+
+
+@lru_cache(256)
+def quote_path(path: str) -> str:
+    """A path as one word, so that %0A in it cannot forge a line."""
+    return quote(path, encoding="latin-1")

@@ -223,6 +223,8 @@ class Bridge:
         if request.modern:
             check_param_headers(tool, turn)
             answers = open_state(self._vault, request, turn.identity, now=self._clock())
+        if may_wait(request, tool):
+            turn.environ.get("gate.step_aside", int)()  # the event loop, if this thread runs it, goes on in another
         if wants_stream(request, tool):
             return self._answer_stream(turn, answers)
         headers = self._keep_session(turn)
@@ -317,6 +319,11 @@ def check_param_headers(tool: Tool | None, turn: Turn) -> None:
     rejection = validate_mcp_param_headers(tool.input_schema, arguments, turn.headers)
     if rejection is not None:
         raise rejected(rejection)
+
+
+def may_wait(request: Request, tool: Tool | None) -> bool:
+    """Whether the answer may take more than a moment: another service is asked, or nobody can tell."""
+    return tool.open_world or tool.streams if tool else request.method in RUNS_CODE
 
 
 def wants_stream(request: Request, tool: Tool | None) -> bool:

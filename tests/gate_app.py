@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ if "HURRY" in os.environ:  # the same limits, but so short that a test can wait 
 class GateApp:
     """Routes by path. The worker calls `start` when it begins and `stop` when it is told to end."""
 
+    quick = (b"GET /quick", b"POST /quick")
+
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.routes: dict[str, Callable[[Environ], Iterator[bytes]]] = {
@@ -28,6 +31,12 @@ class GateApp:
             "/large": lambda environ: iter([b"z" * 8_000_000]),
             "/read": lambda environ: iter([environ["wsgi.input"].read()]),
             "/wait": self.wait,
+            "/quick/thread": lambda environ: iter([str(threading.get_ident()).encode()]),
+            "/quick/wait": self.wait,
+            "/quick/sleep": self.sleep,
+            "/quick/aside": self.step_aside,
+            "/quick/fail": lambda environ: 1 / 0,
+            "/quick/read": lambda environ: iter([environ["wsgi.input"].read()]),
         }
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterator[bytes]:
@@ -40,6 +49,16 @@ class GateApp:
         yield b"begun"
         self.stopped.wait()
         yield b"ended"
+
+    def sleep(self, environ: Environ) -> Iterator[bytes]:
+        """Not quick at all."""
+        time.sleep(1)
+        return iter([b"slept"])
+
+    def step_aside(self, environ: Environ) -> Iterator[bytes]:
+        """Not quick either, but it says so."""
+        environ["gate.step_aside"]()
+        return self.sleep(environ)
 
     def start(self) -> None:
         print("the application was started")

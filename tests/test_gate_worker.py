@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import os
 import random
 import signal
 import socket
@@ -205,16 +207,85 @@ def test_it_refuses_to_speak_tls():
         Worker.check_config(SimpleNamespace(is_ssl=True), None)
 
 
+# --- quick requests, which the event loop's own thread answers ---
+
+
+def ask(server: Server, path: str) -> tuple[int, bytes]:
+    """GET it; status and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_one_thread_answers_quick_requests(server: Server):
+    assert len({ask(server, "/quick/thread") for _ in range(20)}) <= 2  # a pause of the machine may look like slowness once
+
+
+@pytest.mark.parametrize("path", ["/quick/sleep", "/quick/aside"])
+def test_it_answers_others_while_a_quick_request_is_slow(server: Server, clients: ExitStack, path: str):
+    slow = send(server, clients, get(path, "Connection: close"), times=THREADS - 1)
+    begun = time.monotonic()
+    assert ask(server, "/quick/thread")[0] == 200
+    assert server.answers()
+    assert time.monotonic() - begun < 1  # one after the other they would take three
+    assert all(b"slept" in read_all(client) for client in slow)
+
+
+def test_more_slow_requests_than_threads_are_all_answered(server: Server, clients: ExitStack):
+    slow = send(server, clients, get("/quick/sleep", "Connection: close"), times=2 * THREADS)
+    assert all(b"slept" in read_all(client) for client in slow)
+    assert seconds_until_free(server) < SOON
+
+
+def test_it_answers_others_while_bodies_of_quick_requests_do_not_come(server: Server, clients: ExitStack):
+    send(server, clients, post("/quick/read", 9), times=THREADS - 1)
+    assert seconds_until_free(server) < SOON
+
+
+def test_a_quick_request_that_fails_is_answered_and_the_loop_goes_on(server: Server):
+    assert ask(server, "/quick/fail")[0] == 500
+    assert server.answers()
+
+
+def test_quick_requests_sent_at_once_are_answered_in_order(server: Server, clients: ExitStack):
+    [client] = send(server, clients, get("/quick/sleep") + get("/quick/thread") + get("/page", "Connection: close"))
+    answers = read_all(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+    assert answers.index(b"slept") < answers.index(b"page")
+
+
+def test_the_head_and_the_body_of_an_answer_come_in_one_piece(server: Server, clients: ExitStack):
+    [client] = send(server, clients, get("/page"))
+    assert client.recv(65536).endswith(b"\r\n4\r\npage\r\n")
+
+
+def test_an_answer_without_a_body_is_sent_as_well(server: Server, clients: ExitStack):
+    [client] = send(server, clients, b"HEAD /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert read_all(client).endswith(b"\r\n\r\n")
+
+
 # --- starting and stopping ---
 
 
-def test_it_shows_the_arbiter_a_sign_of_life_once_a_second(monkeypatch: pytest.MonkeyPatch):
-    worker, beats, now = Worker.__new__(Worker), [], [100.0]
-    worker.tmp = SimpleNamespace(notify=lambda: beats.append(now[0]))
-    monkeypatch.setattr("gate_worker.time", SimpleNamespace(monotonic=lambda: now[0]))
-    for now[0] in (100.0, 100.4, 100.9, 101.0, 101.5, 102.3):
-        worker.notify()
-    assert beats == [100.0, 101.0, 102.3]
+@pytest.mark.parametrize(("quiet_for", "beats"), [(0, 1), (60, 0)])
+def test_it_shows_the_arbiter_a_sign_of_life_only_while_its_event_loop_turns(quiet_for: float, beats: int):
+    worker, shown = Worker.__new__(Worker), []
+    over = iter([False, True])
+    worker.lead = SimpleNamespace(watch=lambda seconds: next(over), turned_at=time.monotonic() - quiet_for, failure=None)
+    worker.tmp, worker.ppid = SimpleNamespace(notify=lambda: shown.append(1)), os.getppid()
+    worker.watch()
+    assert len(shown) == beats
+
+
+def test_it_ends_with_what_ended_its_event_loop():
+    worker = Worker.__new__(Worker)
+    worker.lead = SimpleNamespace(watch=lambda seconds: True, failure=ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        worker.watch()
 
 
 def test_it_starts_the_application_once_in_each_worker(tmp_path: Path):

@@ -32,17 +32,20 @@ FLOORS = {
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1": "callback config crypto db_postgres fetch",
-    "0": "addresses assistants errors gate_worker streams strict_json texts wire",
+    "0.5": "gate_worker",
+    "0": "addresses assistants errors gate_io lead streams strict_json texts wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
     "flask": "app answers web admin api_keys clients connect connections guarded health oauth people register signins wellknown",
-    "gunicorn": "gate_worker",
+    "gunicorn": "gate_io gate_worker",
     "gate_worker": "gunicorn.conf",
+    "gate_io": "gate_worker",
+    "lead": "gate_worker",
     "requests": "fetch",
     "http.client": "fetch wire",
     "urllib.request": "",
-    "socket": "fetch wire streams mcp_http gate_worker",  # the latter three hold a caller's connection and open none
+    "socket": "fetch wire streams mcp_http gate_io gate_worker",  # the latter four hold a caller's connection and open none
 }
 TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
 SQL = re.compile(r"(?s)\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|PRAGMA|BEGIN|CREATE|ALTER|DROP)\s")
