@@ -114,7 +114,15 @@ def row_ends_at(row: Row) -> int:
 
 def count_good_keys(run: Run, user_id: str, now: int) -> int:
     """How many of a user's keys open something."""
-    rows = run("SELECT created_at, used_at, expires_at FROM api_keys WHERE user_id = :id AND revoked_at IS NULL", id=user_id)
+    rows = run(
+        """
+        SELECT k.created_at, k.used_at, k.expires_at
+        FROM api_keys k
+        JOIN grants g ON g.api_key_id = k.id
+        WHERE k.user_id = :user_id AND k.revoked_at IS NULL
+        """,
+        user_id=user_id,
+    )
     return sum(row_ends_at(row) > now for row in rows)
 
 
@@ -163,12 +171,13 @@ def note_key_used(db: Database, key_id: str, *, now: int) -> None:
 
 
 def purge_keys(db: Database, *, now: int) -> None:
-    """Forget keys that have been good for nothing for a month, with their grants."""
+    """Forget keys that have been good for nothing for a month, with their grants, and those whose profile is gone."""
     with db.write() as run:
         run(
             """
             DELETE FROM api_keys
             WHERE revoked_at <= :then OR expires_at <= :then OR COALESCE(used_at, created_at) + :idle <= :then
+                OR NOT EXISTS (SELECT id FROM grants WHERE api_key_id = api_keys.id)
             """,
             then=now - KEEP_SECONDS,
             idle=IDLE_SECONDS,

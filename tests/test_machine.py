@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +13,9 @@ import pytest
 from conftest import MASTER_KEY, NOW
 from house import Clock, House
 from household import CALLBACK, CHALLENGE, VERIFIER
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from random_lives import PICK, RUNS, WHO, check_lively, hurry, live, mutate
 from werkzeug.test import Client, TestResponse
 
 import admin
@@ -37,9 +36,6 @@ from store.tokens import insert_code, purge_tokens
 from store.users import User, create_login
 
 ACCESS, REFRESH, SESSION, GRACE = 300, 600, 1000, 30
-RUNS, STEPS = 300, 50
-PICK = st.integers(0, 1000)
-WHO = st.sampled_from(["alice", "bob"])
 
 
 @dataclass
@@ -85,7 +81,7 @@ class Refresh:
 
 
 class Life(RuleBasedStateMachine):
-    """One run: Alice and Bob, whom nobody else knows, in a house that all runs share. `tally` counts over all runs."""
+    """One run: Alice and Bob, whom nobody else knows, in a house that all runs share."""
 
     def __init__(self, house: House, tally: Counter[str]):
         super().__init__()
@@ -200,6 +196,14 @@ class Life(RuleBasedStateMachine):
         token = self.refreshes[-1 - pick % len(self.refreshes)]
         for _ in range(times):
             self.trade(token, own)
+
+    @precondition(lambda self: any(map(self.is_replay, self.refreshes)))
+    @rule(pick=PICK)
+    def replay_refresh(self, pick: int) -> None:
+        """Bring a token that two parties hold: by chance alone that would be rare."""
+        self.count("replay refresh")
+        replayable = [token for token in self.refreshes if self.is_replay(token)]
+        self.trade(replayable[-1 - pick % len(replayable)], own=True)
 
     def trade(self, token: Refresh, own: bool) -> None:
         form = {"grant_type": "refresh_token", "refresh_token": token.text}
@@ -336,52 +340,21 @@ def house(tmp_path: Path) -> Iterator[House]:
         "REFRESH_GRACE_SECONDS": str(GRACE),
     }
     built = House(load_settings(environ, None), Clock(NOW))
+    hurry(built.db)
     yield built
     built.close()
 
 
-def live(house: House, runs: int) -> Counter[str]:
-    """Let random lives take place; answers what happened. Raises AssertionError with the promise that was broken."""
-    tally: Counter[str] = Counter()
-    bounds = settings(
-        max_examples=runs,
-        stateful_step_count=STEPS,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(lambda: Life(house, tally), settings=bounds)
-    return tally
-
-
-RULES = ("approve", "redeem", "refresh", "call", "revoke", "end", "open connection", "lose client", "wait", "purge")
+RULES = (
+    "approve", "redeem", "refresh", "call", "revoke", "end", "open connection", "lose client", "wait", "purge",
+    "replay refresh",
+)  # fmt: skip
 EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed")
 
 
-def check_lively(tally: Counter[str], runs: int) -> None:
-    """That enough has happened, good and bad."""
-    assert tally["runs of 30 steps"] >= runs * 2 // 3  # hypothesis lets some end early
-    assert all(tally[name] for name in (*RULES, *EVENTS)), tally
-
-
-def test_whatever_happens_no_promise_is_broken(house: House):
-    check_lively(live(house, RUNS), RUNS)
-
-
-@pytest.mark.soak
-def test_whatever_happens_for_long_no_promise_is_broken(house: House):
-    check_lively(live(house, 6 * RUNS), 6 * RUNS)
-
-
-def mutate(function: Callable[..., object], old: str, new: str) -> Callable[..., object]:
-    """A function as if somebody had written `new` where `old` stands in its source."""
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(old) == 1, source
-    scope = dict(inspect.getmodule(function).__dict__)
-    exec(compile(source.replace(old, new), "<mutated>", "exec"), scope)
-    return scope[function.__name__]
+@pytest.mark.parametrize("runs", [RUNS, pytest.param(6 * RUNS, marks=pytest.mark.soak)])
+def test_whatever_happens_no_promise_is_broken(house: House, runs: int):
+    check_lively(live(partial(Life, house), runs), (*RULES, *EVENTS), runs)
 
 
 # the promise -> where it is broken: owner, name, what stands there, what a careless hand would make of it
@@ -405,4 +378,4 @@ def test_a_broken_promise_would_be_noticed(house: House, monkeypatch: pytest.Mon
     if isinstance(owner, type):
         monkeypatch.setattr(house.gate.bridge, "_authenticate", mutated.__get__(house.gate.bridge._authenticate.__self__))
     with pytest.raises(AssertionError, match=promise):
-        live(house, RUNS)
+        live(partial(Life, house))

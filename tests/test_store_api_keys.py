@@ -23,7 +23,7 @@ from store.api_keys import (
     purge_keys,
     revoke_key,
 )
-from store.profiles import insert_key_grant, list_feature_sets, list_granted_kinds, list_profiles
+from store.profiles import insert_key_grant, insert_profile, list_feature_sets, list_granted_kinds, list_profiles
 from store.revisions import find_revision
 from store.users import User
 
@@ -164,6 +164,20 @@ def test_keys_that_have_long_been_good_for_nothing_are_forgotten(db: Database, a
     purge_keys(db, now=NOW + IDLE_SECONDS + KEEP_SECONDS)
     assert find_key(db, idle) is None
     assert db.query("SELECT id FROM grants") == []
+
+
+def test_a_key_whose_profile_is_gone_does_not_count_and_is_forgotten(db: Database, alice: User):
+    """Its grant went with the profile, so nobody sees it any more, and nobody could take it back."""
+    for _ in range(KEYS_MAX):
+        _, key = make(db, alice)
+    with db.write() as run:
+        run("DELETE FROM profiles WHERE user_id = :id", id=alice.id)
+        insert_profile(run, alice.id, "work", "work", is_default=True, now=NOW)
+    assert (find_key(db, key), list_keys(db, alice.id)) == (None, [])
+    _, new = make(db, alice)
+    purge_keys(db, now=NOW)
+    assert len(db.query("SELECT id FROM api_keys")) == 1
+    assert find_key(db, new) is not None
 
 
 HOLDERS = {"both": ("client", "key"), "none": (None, None)}
