@@ -41,6 +41,7 @@ from store.authorizations import purge_requests
 from store.cache import purge_cache
 from store.clients import purge_clients
 from store.connections import list_connections_of
+from store.continuations import purge_continuations
 from store.emulated_documents import purge_documents
 from store.keys import open_vault
 from store.mcp_sessions import purge_mcp_sessions
@@ -146,6 +147,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
         Task("purge API keys", HOUR, lambda now: purge_keys(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),
+        Task("purge continuations", HOUR, lambda now: purge_continuations(db, now=now)),
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
         Task("purge the sign-in log", HOUR, lambda now: purge_sign_ins(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),

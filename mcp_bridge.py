@@ -19,7 +19,7 @@ from config import Settings
 from crypto import Vault
 from db import Database
 from errors import ProtocolError
-from mcp_call import HANDSHAKE_LEVEL, RequestCall, open_state, run_asking
+from mcp_call import HANDSHAKE_LEVEL, Earlier, RequestCall, open_state, run_asking
 from mcp_http import (
     STATUS_LINES,
     Answer,
@@ -219,16 +219,16 @@ class Bridge:
         if request.method not in METHODS:
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found")
         tool = self._toolbox.find_tool(turn.caller, request.params["name"]) if request.method == "tools/call" else None
-        answers: Mapping[str, Any] = {}
+        earlier = Earlier()
         if request.modern:
             check_param_headers(tool, turn)
-            answers = open_state(self._vault, request, turn.identity, now=self._clock())
+            earlier = open_state(self._vault, request, turn.identity, now=self._clock())
         if may_wait(request, tool):
             turn.environ.get("gate.step_aside", int)()  # the event loop, if this thread runs it, goes on in another
         if wants_stream(request, tool):
-            return self._answer_stream(turn, answers)
+            return self._answer_stream(turn, earlier)
         headers = self._keep_session(turn)
-        return json_answer(*self._run(turn, RequestCall(request, answers=answers)), *headers)
+        return json_answer(*self._run(turn, RequestCall(request, earlier=earlier)), *headers)
 
     # --- work ---
 
@@ -245,7 +245,7 @@ class Bridge:
         work = functools.partial(METHODS[turn.request.method], self._toolbox, turn.caller, turn.request, call)
         return run_asking(call, work, self._vault, turn.identity, now=self._clock())
 
-    def _answer_stream(self, turn: Turn, answers: Mapping[str, Any]) -> Answer:
+    def _answer_stream(self, turn: Turn, earlier: Earlier) -> Answer:
         """Work in a thread of its own, and stream what it says; plain JSON if it ends at once without a word."""
         self._check_room()
         modern = turn.request.modern
@@ -254,7 +254,7 @@ class Bridge:
             on_close=lambda: call.cancelled.set() if modern else None,  # MCP 2026-07-28, basic/transports, "Cancellation"
             on_end=lambda: self._streams.pop(stream, None),
         )
-        call = self._make_call(turn, answers, stream)
+        call = self._make_call(turn, earlier, stream)
         self._streams[stream] = call
         outcome = self._workers.submit(self._run, turn, call)
         outcome.add_done_callback(lambda done: stream.finish(None if call.cancelled.is_set() else done.result()[1]))
@@ -280,12 +280,12 @@ class Bridge:
         self._listeners.add(listener)
         return Answer(200, streams.HEADERS, stream)
 
-    def _make_call(self, turn: Turn, answers: Mapping[str, Any], stream: streams.EventStream) -> RequestCall:
+    def _make_call(self, turn: Turn, earlier: Earlier, stream: streams.EventStream) -> RequestCall:
         """A call that speaks over `stream`, and in a session also asks over it."""
         session = turn.session
         return RequestCall(
             turn.request,
-            answers=answers,
+            earlier=earlier,
             notify=lambda method, params: stream.put(encode_json({"jsonrpc": "2.0", "method": method, "params": params})),
             relay=self._sessions.relay(session, stream) if session else None,
             log_level=session.log_level if session and session.log_level else HANDSHAKE_LEVEL,

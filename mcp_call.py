@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -27,18 +28,26 @@ Notify = Callable[[str, dict[str, Any]], None]  # sends a notification on the re
 Relay = Callable[[Call, str, dict[str, Any]], dict[str, Any]]  # sends a request over that stream and waits for its result
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier rounds of a call left behind: the client's answers, and what the handler keeps for itself."""
+
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
 class RequestCall(Call):
     """The call behind one request. Without `notify` nothing can be said, without `relay` nothing asked in the handshake era.
 
-    `answers` are those of earlier rounds; what the client sent with this request is added. If the handler asks for more,
-    `required` has the questions, and `given` the answers that it has used so far.
+    What the client sent with this request is added to the answers of earlier rounds. If the handler asks for more, `required`
+    has the questions, and `given` the answers that it has used so far.
     """
 
     def __init__(
         self,
         request: Request,
         *,
-        answers: Mapping[str, Any] | None = None,
+        earlier: Earlier = Earlier(),
         notify: Notify | None = None,
         relay: Relay | None = None,
         log_level: str = HANDSHAKE_LEVEL,
@@ -47,7 +56,8 @@ class RequestCall(Call):
         self.request, self._notify, self._relay = request, notify, relay
         # the stateless era sends no log unless this very request wants it (MCP 2026-07-28, server/utilities/logging)
         self._log_level = request.meta.get(LOG_LEVEL_META_KEY) if request.modern else log_level
-        self._answers = {**(answers or {}), **(request.params.get("inputResponses") or {})}
+        self._answers = {**earlier.answers, **(request.params.get("inputResponses") or {})}
+        self.kept.update(earlier.kept)
         self.required: dict[str, dict[str, Any]] = {}
         self.given: dict[str, Any] = {}
 
@@ -55,6 +65,11 @@ class RequestCall(Call):
     def capabilities(self) -> Mapping[str, Any]:
         """What the client declared: in this request, or when it began its MCP session."""
         return self.request.capabilities
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The `_meta` of the request."""
+        return self.request.meta
 
     @property
     def wants_progress(self) -> bool:
@@ -82,7 +97,7 @@ class RequestCall(Call):
         """
         self.check_cancelled()
         for method, params in requests.values():
-            self._check_capability(method, params)
+            self.check_capability(method, params)
         if not self.request.modern:
             return {key: self._ask_over_stream(method, params) for key, (method, params) in requests.items()}
         self.given |= {key: self._answers[key] for key in requests if key in self._answers}
@@ -97,7 +112,19 @@ class RequestCall(Call):
             raise ToolError("This client cannot be asked anything during this request.")
         return check_answer(method, self._relay(self, method, params))
 
-    def _check_capability(self, method: str, params: dict[str, Any]) -> None:
+    def forget_answers(self) -> None:
+        """What was answered so far is used up: the same keys may ask something else."""
+        self._answers, self.given = {}, {}
+
+    @property
+    def asks_by_ending(self) -> bool:
+        """Whether this is the stateless era, where the client answers in another request."""
+        return self.request.modern
+
+    def check_capability(self, method: str, params: Mapping[str, Any]) -> None:
+        """Raise ProtocolError -32021 or ToolError if the client did not declare that it can be asked this."""
+        if method not in ASKABLE:
+            raise ToolError("That is nothing that a client can be asked.")
         needed = needed_capability(method, params)
         if covers(self.capabilities, needed):
             return
@@ -143,18 +170,18 @@ def state_place(request: Request, identity: tuple[str, ...]) -> tuple[str, ...]:
     return ("requestState", *identity, digest)
 
 
-def open_state(vault: Vault, request: Request, identity: tuple[str, ...], *, now: float) -> dict[str, Any]:
-    """The answers of earlier rounds; none without a state. Raises ProtocolError -32602 for a stale or foreign one."""
+def open_state(vault: Vault, request: Request, identity: tuple[str, ...], *, now: float) -> Earlier:
+    """What earlier rounds left; nothing without a state. Raises ProtocolError -32602 for a stale or foreign one."""
     state = request.params.get("requestState")
     if state is None:
-        return {}
+        return Earlier()
     try:
         kept = json.loads(vault.unseal(state, *state_place(request, identity)))
     except Unreadable:
         kept = {"expires_at": 0}
     if kept["expires_at"] <= now:
         raise ProtocolError(INVALID_PARAMS, "The requestState is not valid for this request")
-    return kept["answers"]
+    return Earlier(kept["answers"], kept["kept"])
 
 
 def run_asking(
@@ -168,6 +195,6 @@ def run_asking(
             raise
     if not call.required:
         return result
-    kept = {"answers": call.given, "expires_at": int(now) + STATE_SECONDS}
+    kept = {"answers": call.given, "kept": call.kept, "expires_at": int(now) + STATE_SECONDS}
     state = vault.seal(json.dumps(kept).encode(), *state_place(call.request, identity))
     return {"resultType": "input_required", "inputRequests": call.required, "requestState": state}

@@ -158,11 +158,16 @@ class Cached:
     fresh: bool
 
 
+CANNOT_BE_ASKED = "This client cannot be asked anything."
+ASKABLE = frozenset({"elicitation", "sampling", "roots"})  # capabilities of clients
+
+
 class Call:
     """What a running handler may say to the one who called it. This base says nothing: jobs and tests use it."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
+        self.kept: dict[str, Any] = {}  # JSON that is here again when an answer has come and the handler runs again
 
     def check_cancelled(self) -> None:
         """Raise Cancelled if nobody waits any more."""
@@ -183,11 +188,33 @@ class Call:
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         """Ask several things at once. What stands before an ask runs again when the answer comes."""
-        raise ToolError("This client cannot be asked anything.")
+        raise ToolError(CANNOT_BE_ASKED)
+
+    def check_capability(self, method: str, params: Mapping[str, Any]) -> None:
+        """Raise ProtocolError or ToolError if the client did not declare that it can be asked this."""
+        raise ToolError(CANNOT_BE_ASKED)
+
+    def forget_answers(self) -> None:
+        """What was answered so far is used up: the same keys may ask something else."""
+
+    @property
+    def asks_by_ending(self) -> bool:
+        """Whether an ask ends this run, and the answers come with another; else it waits for them."""
+        return False
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether the client declared that it can be asked anything at all."""
+        return not ASKABLE.isdisjoint(self.capabilities)
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
         """What the client declared that it can do."""
+        return {}
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The `_meta` of the client's request."""
         return {}
 
     @property

@@ -6,7 +6,7 @@ import pytest
 
 from crypto import Vault
 from errors import Cancelled, InputRequired, ProtocolError, ToolError
-from mcp_call import STATE_SECONDS, RequestCall, open_state, run_asking
+from mcp_call import STATE_SECONDS, Earlier, RequestCall, open_state, run_asking
 from protocol import Request
 
 NOW = 1_790_000_000
@@ -143,7 +143,7 @@ def two_questions(call: RequestCall):
 
 
 def run(vault: Vault, request: Request, identity=ALICE, now=NOW):
-    call = RequestCall(request, answers=open_state(vault, request, identity, now=now))
+    call = RequestCall(request, earlier=open_state(vault, request, identity, now=now))
     return run_asking(call, lambda: two_questions(call), vault, identity, now=now)
 
 
@@ -213,7 +213,7 @@ def test_a_state_holds_the_answers_that_were_used_and_no_others(vault):
     second = modern(inputResponses={"name": ANSWER, "noise": ANSWER})
     state = run(vault, second)["requestState"]
 
-    assert open_state(vault, modern(requestState=state), ALICE, now=NOW) == {"name": ANSWER}
+    assert open_state(vault, modern(requestState=state), ALICE, now=NOW) == Earlier({"name": ANSWER})
 
 
 def test_an_error_without_a_question_stays_an_error(vault):

@@ -1,0 +1,156 @@
+"""A call of a client becomes a request to another server, and its result comes back as it is. Knows no transport and no name.
+
+What the server asks goes to the client, in whichever era either of them is. A newer server ends its answer with questions: the
+client's request then ends with them too, or they are asked at once if the client is of the handshake era. An older one asks in
+the middle of a call, for which see continuing.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from mcp_types.jsonrpc import INTERNAL_ERROR
+
+from continuing import Continuations
+from crypto import Unreadable, Vault
+from db import Database
+from errors import ProtocolError, UpstreamError, UpstreamRefused
+from links import Greeting
+from store.connections import Connection, list_secrets
+from tools import Call
+
+log = logging.getLogger("postern.upstream")
+
+ROUNDS_MAX = 20  # in which one call may ask
+SECRET_MIN = 6  # shorter ones would be found in every other word
+OWN_META = "io.modelcontextprotocol/"  # belongs to one hop (MCP 2026-07-28, basic, "_meta")
+# Codes that speak of the hop between a server and us, and would mislead a client about its own: unknown method, wrong headers,
+# unsupported version.
+CODES_OF_ONE_HOP = frozenset({-32700, -32600, -32601, -32020, -32022})
+
+
+class Servers(Protocol):
+    """The sessions with other servers (upstream.py)."""
+
+    def request(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        """The result of a request."""
+
+    def greeting(self, connection: Connection, call: Call) -> Greeting:
+        """What the server said of itself to such a caller."""
+
+
+class Forwarding:
+    """The way to the servers behind connections: what `forwarded.Forwarder` promises."""
+
+    def __init__(self, db: Database, vault: Vault, servers: Servers, clock: Callable[[], float] = time.time):
+        self._db, self._vault, self._servers = db, vault, servers
+        self._continuations = Continuations(db, vault, log.error, clock)
+
+    def call_tool(
+        self, connection: Connection, name: str, arguments: dict[str, Any], meta: Mapping[str, Any], call: Call
+    ) -> dict[str, Any]:
+        """The result of `tools/call`, as it came."""
+        return self._ask(connection, "tools/call", {"name": name, "arguments": arguments}, meta, call)
+
+    def read_resource(self, connection: Connection, uri: str, call: Call) -> list[dict[str, Any]]:
+        """The contents of `resources/read`, as they came."""
+        contents = self._ask(connection, "resources/read", {"uri": uri}, call.meta, call).get("contents")
+        if not isinstance(contents, list) or not all(isinstance(item, dict) for item in contents):
+            raise UpstreamError("The server's answer has no contents.")
+        return contents
+
+    def get_prompt(self, connection: Connection, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
+        """The result of `prompts/get`, as it came."""
+        return self._ask(connection, "prompts/get", {"name": name, "arguments": arguments}, call.meta, call)
+
+    def complete(
+        self, connection: Connection, ref: Mapping[str, Any], argument: Mapping[str, str], context: Mapping[str, str], call: Call
+    ) -> dict[str, Any]:
+        """The `completion` of `completion/complete`; `context` holds the arguments that are known already."""
+        params = {"ref": dict(ref), "argument": dict(argument)} | ({"context": {"arguments": dict(context)}} if context else {})
+        completion = self._ask(connection, "completion/complete", params, call.meta, call).get("completion")
+        if not isinstance(completion, dict) or not isinstance(completion.get("values"), list):
+            raise UpstreamError("The server's answer has no completion.")
+        return completion
+
+    def stop(self) -> None:
+        """End what goes on behind the clients' requests: the process is going down."""
+        self._continuations.stop()
+
+    # --- one request ---
+
+    def _ask(
+        self, connection: Connection, method: str, params: dict[str, Any], meta: Mapping[str, Any], call: Call
+    ) -> dict[str, Any]:
+        """The result; raises ProtocolError for an error of the server's, with its own words but for secrets."""
+        if kept := {name: value for name, value in meta.items() if name != "progressToken" and not name.startswith(OWN_META)}:
+            params = {**params, "_meta": kept}
+        try:
+            if self._must_continue(connection, call):
+                return self._continuations.run(
+                    connection.id, lambda continued: self._servers.request(connection, method, params, continued), call
+                )
+            return self._ask_in_rounds(connection, method, params, call)
+        except UpstreamRefused as refusal:
+            raise self._explain(connection, refusal) from None
+
+    def _must_continue(self, connection: Connection, call: Call) -> bool:
+        """Whether the server may ask in the middle of the call, but the client can only be asked at the end of a request."""
+        if not call.asks_by_ending or not call.can_be_asked:
+            return False
+        return "continuation" in call.kept or not self._servers.greeting(connection, call).is_modern
+
+    def _ask_in_rounds(self, connection: Connection, method: str, params: dict[str, Any], call: Call) -> dict[str, Any]:
+        """A newer server asks by ending its answer, and is called again with the client's answers and its own state."""
+        for _ in range(ROUNDS_MAX):
+            answered = self._collect_answers(call)
+            result = self._servers.request(connection, method, {**params, **answered}, call)
+            if result.get("resultType", "complete") != "input_required":
+                return result
+            call.forget_answers()
+            call.kept.update(asked=check_questions(result.get("inputRequests")), state=result.get("requestState"))
+        raise UpstreamError("The server asks without end.")
+
+    def _collect_answers(self, call: Call) -> dict[str, Any]:
+        """The client's answers to what the server asked in the last round, in the form in which they go back; none at first."""
+        if "asked" not in call.kept:
+            return {}
+        questions = {key: (item["method"], item.get("params") or {}) for key, item in call.kept["asked"].items()}
+        answered: dict[str, Any] = {"inputResponses": call.ask_all(questions)} if questions else {}
+        if call.kept["state"] is not None:
+            answered["requestState"] = call.kept["state"]
+        return answered
+
+    def _explain(self, connection: Connection, refusal: UpstreamRefused) -> ProtocolError:
+        """The server's error for our client. A server that repeats the key it was sent shall not give it away."""
+        try:
+            secrets = [value for value in list_secrets(self._db, self._vault, connection.id).values() if len(value) >= SECRET_MIN]
+        except Unreadable:
+            return ProtocolError(INTERNAL_ERROR, "The server answered with an error.")
+        code = INTERNAL_ERROR if refusal.code in CODES_OF_ONE_HOP else refusal.code
+        return ProtocolError(code, redact(refusal.message, secrets)[:2000], redact(refusal.data, secrets))
+
+
+def check_questions(questions: Any) -> dict[str, dict[str, Any]]:
+    """What a server asks, each with its method (MCP 2026-07-28, basic, "Multi Round-Trip Requests"). Raises UpstreamError."""
+    questions = {} if questions is None else questions
+    if not isinstance(questions, dict) or not all(
+        isinstance(item, dict) and isinstance(item.get("method"), str) and isinstance(item.get("params"), dict | None)
+        for item in questions.values()
+    ):
+        raise UpstreamError("The server asks something that cannot be understood.")
+    return questions
+
+
+def redact(value: Any, secrets: list[str]) -> Any:
+    """The same JSON value with each of these strings blotted out, wherever it stands in it."""
+    if not secrets or value is None:
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[redacted]")
+    return json.loads(text)
