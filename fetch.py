@@ -18,8 +18,9 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from addresses import Kind, Target, is_address, join_host, judge, parse_url
+from carrier import CutOff, ImproperHttp, NoAnswer
 from errors import FetchError
-from wire import PIECE, Connection, Deadline, Dial, open_socket
+from wire import PIECE, Connection, Deadline, Dial, open_connection, open_socket
 
 MAX_ADDRESSES = 6  # of one name, tried in turn
 
@@ -129,6 +130,17 @@ class Fetcher:
         except (OSError, http.client.HTTPException) as error:
             raise FetchError(explain(target.host, error)) from error
 
+    def connect(self, target: Target, *, trust: Trust, deadline: Deadline) -> socket.socket:
+        """A connection that stays with the caller, for a URL that `check_url` let through: looked up, vetted, then dialled.
+
+        Raises FetchError or OSError.
+        """
+        if trust.strict:
+            raise FetchError(f"{target.host} is not trusted with a connection that stays open.")
+        addresses = self.find_addresses(target.host, target.port, trust=trust, timeout=deadline.left())
+        tls = self._tls if target.scheme == "https" else None
+        return open_connection(target.host, target.port, addresses, tls=tls, dial=self._dial, deadline=deadline)
+
     def check_url(self, url: str, *, trust: Trust) -> Target:
         """Where `url` leads, judged by its text alone; raises FetchError if `trust` does not allow it."""
         try:
@@ -197,11 +209,8 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.1
 HEADER_VALUE = re.compile(r"[\t -~]*")  # RFC 9110 §5.5, without obs-text
 
 
-def prepare(
-    method: str, url: str, headers: Mapping[str, str] | None, params: Any, json: Any, form: Any
-) -> requests.PreparedRequest:
-    """The request in the form in which it goes out; raises FetchError for headers that HTTP cannot carry or that are ours."""
-    headers = headers or {}
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise FetchError for headers that HTTP cannot carry or that are ours to set."""
     for name, value in headers.items():
         if not HEADER_NAME.fullmatch(name):
             raise FetchError("The name of a header holds characters that HTTP does not carry.")
@@ -209,6 +218,14 @@ def prepare(
             raise FetchError(f"The header {name} belongs to the connection and cannot be set.")
         if not HEADER_VALUE.fullmatch(value):
             raise FetchError(f"The header {name} holds characters that HTTP does not carry, such as a line break.")
+
+
+def prepare(
+    method: str, url: str, headers: Mapping[str, str] | None, params: Any, json: Any, form: Any
+) -> requests.PreparedRequest:
+    """The request in the form in which it goes out; raises FetchError for headers that HTTP cannot carry or that are ours."""
+    headers = headers or {}
+    check_headers(headers)
     every = DEFAULT_HEADERS | dict(headers) | FIXED_HEADERS
     try:
         message = requests.Request(method, url, every, params=params, json=json, data=form).prepare()
@@ -262,13 +279,13 @@ def read_body(answer: http.client.HTTPResponse, host: str, max_bytes: int) -> by
 
 # --- what went wrong, for a person; the first kind that fits ---
 
-FAILURES: tuple[tuple[type[Exception], str], ...] = (
+FAILURES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (TimeoutError, "did not answer in time."),
     (ssl.SSLCertVerificationError, "has a certificate that cannot be trusted"),
     (ssl.SSLError, "could not agree with us on an encrypted connection."),
-    (http.client.IncompleteRead, "stopped in the middle of its answer."),
-    (http.client.RemoteDisconnected, "closed the connection without an answer."),
-    (http.client.HTTPException, "did not answer in proper HTTP."),
+    ((http.client.IncompleteRead, CutOff), "stopped in the middle of its answer."),
+    ((http.client.RemoteDisconnected, NoAnswer), "closed the connection without an answer."),
+    ((http.client.HTTPException, ImproperHttp), "did not answer in proper HTTP."),
     (OSError, "could not be reached."),
 )
 

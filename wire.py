@@ -37,6 +37,32 @@ def open_socket(address: tuple[str, int], timeout: float) -> socket.socket:
     return sock
 
 
+def open_connection(
+    host: str, port: int, addresses: tuple[str, ...], *, tls: ssl.SSLContext | None, dial: Dial, deadline: Deadline
+) -> socket.socket:
+    """Dial the first of `addresses` that answers, then shake hands if it is https, by the name `host` and within the deadline."""
+    sock = dial_first(port, addresses, dial, deadline)
+    if tls is None:
+        return sock
+    try:
+        sock.settimeout(deadline.left())  # bounds the handshake as a whole
+        return tls.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def dial_first(port: int, addresses: tuple[str, ...], dial: Dial, deadline: Deadline) -> socket.socket:
+    """Try the addresses in turn, each for its share of the time."""
+    for index, address in enumerate(addresses, 1):
+        try:
+            return dial((address, port), deadline.left() / (len(addresses) - index + 1))
+        except OSError:
+            if index == len(addresses):
+                raise
+    raise OSError("no address to dial")
+
+
 class Connection(http.client.HTTPConnection):
     """One connection to the first of `addresses` that answers. Host header, SNI and certificate go by the name `host`.
 
@@ -61,27 +87,9 @@ class Connection(http.client.HTTPConnection):
         self._max_wire_bytes = MAX_HEADER_BYTES + 6 * max_bytes  # a chunk of one byte is six on the wire (RFC 9112 §7.1)
 
     def connect(self) -> None:
-        """Dial, then shake hands if it is https; the deadline bounds the handshake as a whole."""
-        sock = self._dial()
-        if self._tls:
-            try:
-                sock.settimeout(self._deadline.left())
-                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
-            except BaseException:
-                sock.close()
-                raise
+        """Dial, and shake hands if it is https."""
+        sock = open_connection(self.host, self.port, self._addresses, tls=self._tls, dial=self._open, deadline=self._deadline)
         self.sock = Wire(sock, self._deadline)
-
-    def _dial(self) -> socket.socket:
-        """Try the addresses in turn, each for its share of the time."""
-        for index, address in enumerate(self._addresses, 1):
-            try:
-                share = self._deadline.left() / (len(self._addresses) - index + 1)
-                return self._open((address, self.port), share)
-            except OSError:
-                if index == len(self._addresses):
-                    raise
-        raise OSError("no address to dial")
 
     def getresponse(self) -> http.client.HTTPResponse:
         """The status and the headers; from here on the wire may carry the body too, however it is cut into chunks."""

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -25,6 +26,7 @@ class RawServer:
         self.heads: list[str] = []
         self.bodies: list[bytes] = []
         self.stopping = threading.Event()
+        self._streams: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
@@ -36,6 +38,9 @@ class RawServer:
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        for stream in self._streams:
+            with suppress(OSError):  # the client may have left, or still keep it
+                socket.socket.shutdown(stream, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -52,7 +57,8 @@ class RawServer:
     def _serve(self, sock: socket.socket) -> None:
         try:
             with self.tls.wrap_socket(sock, server_side=True) if self.tls else sock as stream:
-                self._read(stream)
+                self._streams.append(stream)
+                self.read(stream)
                 if callable(self.answer):
                     self.answer(self, stream)
                 else:
@@ -60,7 +66,8 @@ class RawServer:
         except OSError:
             sock.close()  # the client left, or did not like our certificate
 
-    def _read(self, stream: socket.socket) -> None:
+    def read(self, stream: socket.socket) -> None:
+        """Read one request; raises ConnectionError if there is none."""
         with stream.makefile("rb") as lines:
             head = ""
             while (line := lines.readline()) != b"\r\n":
@@ -79,6 +86,22 @@ def drip(piece: bytes, seconds: float = 0.02, first: bytes = b"") -> Answer:
         sock.sendall(first)
         while not server.stopping.wait(seconds):
             sock.sendall(piece)
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """One answer after another on the same connection, which then stays open until the client leaves."""
+
+    def answer(server: RawServer, sock: socket.socket) -> None:
+        for number, step in enumerate(answers):
+            if number:
+                server.read(sock)
+            if callable(step):
+                step(server, sock)
+            else:
+                sock.sendall(step)
+        server.read(sock)
 
     return answer
 

@@ -32,9 +32,10 @@ FLOORS = {
     "2.7": "links",
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
+    "1.5": "channels",
     "1": "callback config crypto db_postgres fetch",
-    "0.5": "gate_worker",
-    "0": "addresses assistants errors gate_io lead streams strict_json texts wire",
+    "0.5": "carrier gate_worker",
+    "0": "addresses assistants errors event_lines gate_io lead streams strict_json texts wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
@@ -46,7 +47,7 @@ MAY_IMPORT = {  # module -> the only files that may
     "requests": "fetch",
     "http.client": "fetch wire",
     "urllib.request": "",
-    "socket": "fetch wire streams mcp_http gate_io gate_worker",  # the latter four hold a caller's connection and open none
+    "socket": "fetch wire carrier streams mcp_http gate_io gate_worker",  # from carrier on they open none
 }
 TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
 SQL = re.compile(r"(?s)\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|PRAGMA|BEGIN|CREATE|ALTER|DROP)\s")
