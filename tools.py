@@ -62,6 +62,7 @@ class Tool:
     destructive: bool = False  # True: may remove or overwrite
     idempotent: bool = False  # True: twice is the same as once
     open_world: bool = False  # True: talks to other services
+    core: bool = False  # True: one of the few that carry most of its connector's value
     streams: bool = False  # True: may log, ask or report progress, so that it gets a thread of its own
     icons: tuple[Mapping[str, Any], ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -147,6 +148,9 @@ class Cache(Protocol):
 
     def put(self, key: str, value: Any, *, fresh_seconds: int, keep_seconds: int) -> None:
         """Keep a JSON value; it is fresh, then stale, then gone."""
+
+    def drop(self, prefix: str) -> None:
+        """Forget every copy whose key begins with `prefix`: what it is a copy of has changed."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connectors import personal_context, upstream_kinds
+from connectors import clickup, personal_context, upstream_kinds
 from tools import Connector
 
 CONNECTORS: dict[str, Connector] = {
-    connector.name: connector for connector in (personal_context.CONNECTOR, *upstream_kinds.CONNECTORS)
+    connector.name: connector for connector in (personal_context.CONNECTOR, clickup.CONNECTOR, *upstream_kinds.CONNECTORS)
 }

@@ -60,6 +60,18 @@ class ScopedCache:
                 kept_until=now + keep_seconds,
             )
 
+    def drop(self, prefix: str) -> None:
+        """Forget every copy of this scope whose key begins with `prefix`."""
+        with self._db.write() as run:
+            run(
+                """
+                DELETE FROM cache
+                WHERE scope = :scope AND substr(key, 1, length(:prefix)) = :prefix
+                """,
+                scope=self._scope,
+                prefix=prefix,
+            )
+
 
 def purge_cache(db: Database, *, now: int) -> None:
     """Drop what need not be kept any longer."""

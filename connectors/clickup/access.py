@@ -1,0 +1,131 @@
+"""Where a connection may write: nowhere, everywhere, or in some spaces and lists. Looks up where things are; writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.clickup.api import Api, Request
+from errors import ToolError
+
+MAX_ROUNDS = 4  # a doc is in a folder, which is in a space
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that a write would change: a task, list, folder, space, view, doc, time entry, or a whole workspace."""
+
+    kind: str
+    id: str
+
+
+NOWHERE = Target("workspace", "")  # no setting allows it
+# names in a path that say what a request changes; the others (pages, tags, fields, templates) are inside of these
+IN_PATH = {
+    "task_id": "task",
+    "list_id": "list",
+    "folder_id": "folder",
+    "space_id": "space",
+    "view_id": "view",
+    "doc_id": "doc",
+    "timer_id": "entry",
+}
+PARENTS = {"4": "space", "5": "folder", "6": "list", "1": "task"}  # ClickUp's numbers for kinds of parents
+
+
+def targets_of(request: Request) -> list[Target]:
+    """What a request changes, as its path tells."""
+    names = re.findall(r"\{([A-Za-z_]+)\}", request.path)
+    return [Target(IN_PATH[name], str(request.ids[name])) for name in names if name in IN_PATH]
+
+
+class Access:
+    """The rules of one connection, and what they let through during one call."""
+
+    def __init__(self, api: Api):
+        self._api, self._allowed = api, set[Target]()
+
+    def check_writing(self) -> None:
+        """Raise ToolError if this connection only reads."""
+        if self._api.settings.read_only:
+            raise ToolError("This connection only reads: its person has set “Only read”. Nothing was changed.")
+
+    def check(self, targets: Iterable[Target]) -> None:
+        """Raise ToolError unless every target may be written to. Nothing may be sent before this has let all of it through."""
+        self.check_writing()
+        if not self._api.settings.selective:
+            return
+        wanted = list(dict.fromkeys(targets))
+        if not wanted:
+            raise refusal([NOWHERE])
+        refused = self._find_refused([target for target in wanted if target not in self._allowed])
+        if refused:
+            raise refusal(refused)
+        self._allowed |= set(wanted)
+
+    def _find_refused(self, wanted: list[Target]) -> list[Target]:
+        """Those targets that are in no allowed place, after as many look-ups as it takes."""
+        open_, refused = {target: target for target in wanted}, []
+        for _ in range(MAX_ROUNDS):
+            open_ = {origin: place for origin, place in open_.items() if not self._is_named(place)}
+            refused += [origin for origin, place in open_.items() if place.kind not in LOOK_UPS]
+            open_ = {origin: place for origin, place in open_.items() if place.kind in LOOK_UPS}
+            if not open_:
+                return refused
+            places = list(dict.fromkeys(open_.values()))
+            answers = self._api.get_all([self._look_up(place) for place in places], kind="now")
+            outer = {place: self._find_place(place, answer) for place, answer in zip(places, answers, strict=True)}
+            open_ = {origin: outer[place] for origin, place in open_.items()}
+        return refused + list(open_)
+
+    def _is_named(self, place: Target) -> bool:
+        settings = self._api.settings
+        return (place.kind == "list" and place.id in settings.lists) or (place.kind == "space" and place.id in settings.spaces)
+
+    def _look_up(self, place: Target) -> Request:
+        path, name = LOOK_UPS[place.kind]
+        ids, params = {name: place.id}, self._api.task_query(place.id) if place.kind == "task" else {}
+        for team in ("team_id", "workspace_id"):
+            if f"{{{team}}}" in path:
+                ids[team] = self._api.team_id()
+        return Request("GET", path, ids, params)
+
+    def _find_place(self, place: Target, answer: dict[str, Any]) -> Target:
+        """What something is in: the list if that is named, else what is around it."""
+        if place.kind == "entry":
+            return place_in(answer.get("data"), "task")
+        if place.kind in ("view", "doc"):
+            parent = (answer.get("view") if place.kind == "view" else answer) or {}
+            parent = parent.get("parent") or {}
+            return Target(PARENTS.get(str(parent.get("type")), "workspace"), str(parent.get("id")))
+        home = place_in(answer, "list")
+        return home if place.kind == "task" and self._is_named(home) else place_in(answer, "space")
+
+
+LOOK_UPS = {
+    "task": ("/v2/task/{task_id}", "task_id"),
+    "list": ("/v2/list/{list_id}", "list_id"),
+    "folder": ("/v2/folder/{folder_id}", "folder_id"),
+    "view": ("/v2/view/{view_id}", "view_id"),
+    "doc": ("/v3/workspaces/{workspace_id}/docs/{doc_id}", "doc_id"),
+    "entry": ("/v2/team/{team_id}/time_entries/{timer_id}", "timer_id"),
+}
+
+
+def place_in(answer: Any, kind: str) -> Target:
+    """The list, space or task that an answer names; nowhere if it names none."""
+    item = answer.get(kind) if isinstance(answer, dict) else None
+    found = item.get("id") if isinstance(item, dict) else None
+    return Target(kind, str(found)) if found else NOWHERE
+
+
+def refusal(refused: list[Target]) -> ToolError:
+    """The sentence for what may not be written to."""
+    names = ", ".join(f"{target.kind} {target.id}".strip() for target in refused[:5])
+    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    return ToolError(
+        f"This connection writes in some spaces and lists only, and these are not in them: {names}{more}. "
+        "Nothing was changed. Its person can allow more in the connection's settings."
+    )

@@ -1,0 +1,88 @@
+"""Custom field tools: which fields a list has, and setting or clearing one of a task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from connectors.clickup.api import Api, Request, objects
+from connectors.clickup.fitting import Answer, compact
+from connectors.clickup.places import find_place
+from connectors.clickup.plans import Step, Steps, reads, writes
+from connectors.clickup.shapes import FieldId, Fresh, ListId, Path, TaskId
+
+
+class FieldOption(TypedDict):
+    """One choice of a drop-down or labels field; a drop-down is set to its `id`."""
+
+    id: str
+    name: str
+
+
+class CustomField(TypedDict):
+    """A custom field."""
+
+    id: str
+    name: str
+    type: str
+    required: NotRequired[bool]
+    options: NotRequired[list[FieldOption]]
+
+
+class CustomFields(Answer):
+    """The custom fields of a list."""
+
+    listId: str
+    fields: list[CustomField]
+
+
+@reads(title="List custom fields", core=True)
+def list_custom_field_list(
+    api: Api, listId: ListId | None = None, path: Path | None = None, forceRefresh: Fresh = False
+) -> CustomFields:
+    """List the custom fields that tasks of a list have, with the choices of each. Give the list's id, or a path to it."""
+    list_id = find_place(api, "list", listId, path, names="listId")
+    answer = api.get("/v2/list/{list_id}/field", kind="fields", fresh=forceRefresh, list_id=list_id)
+    return {"listId": list_id, "fields": [show_custom_field(item) for item in objects(answer, "fields")]}
+
+
+@writes(title="Set custom field", core=True, idempotent=True, destructive=True)
+def task_custom_field_set_value(
+    api: Api,
+    taskId: TaskId,
+    fieldId: FieldId,
+    value: Annotated[
+        Any,
+        Field(
+            description="By the field's type: text, number, true/false, epoch milliseconds for a date, an option's id for a "
+            "drop-down, option ids for labels, {add: [], rem: []} for people and tasks."
+        ),
+    ],
+) -> Steps:
+    """Set a custom field of a task."""
+    ids = {"task_id": taskId, "field_id": fieldId}
+    request = Request("POST", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId), {"value": value})
+    yield Step(request, f"set field {fieldId} of task {taskId}")
+    return {"summary": f"Set field {fieldId} of task {taskId}."}
+
+
+@writes(title="Clear custom field", idempotent=True, destructive=True)
+def task_custom_field_clear_value(api: Api, taskId: TaskId, fieldId: FieldId) -> Steps:
+    """Make a custom field of a task empty."""
+    ids = {"task_id": taskId, "field_id": fieldId}
+    request = Request("DELETE", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId))
+    yield Step(request, f"clear field {fieldId} of task {taskId}")
+    return {"summary": f"Cleared field {fieldId} of task {taskId}."}
+
+
+def show_custom_field(item: dict[str, Any]) -> dict[str, Any]:
+    """A custom field."""
+    config = item.get("type_config") if isinstance(item.get("type_config"), dict) else {}
+    options = [
+        {"id": str(option.get("id", "")), "name": str(option.get("name") or option.get("label") or "")}
+        for option in objects(config, "options")
+    ]
+    facts = {"required": item.get("required"), "options": options}
+    return {"id": str(item.get("id", "")), "name": item.get("name") or "", "type": item.get("type") or ""} | compact(facts)

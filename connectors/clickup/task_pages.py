@@ -1,0 +1,172 @@
+"""Reading many tasks: pages of ClickUp's, filters of our own, and finding the one that a name means. Offers no tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from connectors.clickup.api import Api, Request, objects
+from connectors.clickup.shapes import Name, TaskId, description_of, status_of, tags_of
+from errors import ToolError
+
+PAGE = 100  # tasks on a page of ClickUp's
+MAX_PAGES = 10
+WEIGHTS = (("name", 0.5), ("description", 0.3), ("status", 0.2))
+THRESHOLD = 0.35  # how unlike a task may be and still count as found; 0 is the same
+
+Accept = Callable[[dict[str, Any]], bool]
+
+
+class KnownTask(TypedDict):
+    """A task that the conversation already has."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
+
+    id: TaskId
+    name: Name
+
+
+class KnownTasks(TypedDict):
+    """Tasks that the conversation already has: a name is looked up among them first."""
+
+    tasks: NotRequired[list[KnownTask]]
+
+
+TaskContext = Annotated[KnownTasks, Field(description="Tasks already known here; taskName is looked up among them first.")]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Tasks that were found, and whether these are all there are."""
+
+    tasks: list[dict[str, Any]]
+    complete: bool
+
+
+def scan(
+    api: Api,
+    request: Request,
+    *,
+    limit: int,
+    first_page: int = 0,
+    max_pages: int = MAX_PAGES,
+    accept: Accept | None = None,
+    fresh: bool = False,
+) -> Found:
+    """The first tasks that a request finds and that are accepted, page by page: at most `limit`, from at most `max_pages`."""
+    tasks: list[dict[str, Any]] = []
+    for page in range(first_page, first_page + max_pages):
+        params = {**request.params, "page": page}
+        answer = api.get(request.path, kind="tasks", params=params, fresh=fresh, **request.ids)
+        found = objects(answer, "tasks")
+        tasks += [task for task in found if accept is None or accept(task)]
+        last = answer.get("last_page", len(found) < PAGE) or not found
+        if len(tasks) > limit or last:
+            return Found(tasks[:limit], complete=last and len(tasks) <= limit)
+        api.context.call.progress(page - first_page + 1, message=f"{len(tasks)} tasks read")
+    return Found(tasks, complete=False)
+
+
+def take_page(api: Api, request: Request, page: int, size: int, accept: Accept | None) -> Found:
+    """One page of our own size. If nothing is filtered here, only ClickUp's pages that it lies on are read."""
+    start = page * size
+    first = 0 if accept else start // PAGE
+    skipped = first * PAGE
+    found = scan(api, request, limit=start + size - skipped, first_page=first, accept=accept)
+    return Found(found.tasks[start - skipped :], found.complete)
+
+
+def ask_workspace(team_id: str, **params: Any) -> Request:
+    """The request for tasks of a whole workspace, newest change first."""
+    return Request("GET", "/v2/team/{team_id}/task", {"team_id": team_id}, {"order_by": "updated", "reverse": True} | params)
+
+
+def ask_list(list_id: str, **params: Any) -> Request:
+    """The request for the tasks of a list."""
+    return Request("GET", "/v2/list/{list_id}/task", {"list_id": list_id}, params)
+
+
+def is_in_one_list(task: dict[str, Any]) -> bool:
+    """Whether a task is in its own list only."""
+    return not objects(task, "locations")
+
+
+def all_of(*conditions: Accept | None) -> Accept | None:
+    """All conditions at once; None if there is none."""
+    real = [condition for condition in conditions if condition]
+    return (lambda task: all(condition(task) for condition in real)) if real else None
+
+
+def holds_words(query: str | None) -> Accept | None:
+    """Whether a task has every word of a query in its name, ids, tags or description."""
+    words = (query or "").casefold().split()
+    if not words:
+        return None
+
+    def accept(task: dict[str, Any]) -> bool:
+        parts = (task.get("name"), task.get("id"), task.get("custom_id"), *tags_of(task), description_of(task))
+        return all(word in " ".join(str(part or "") for part in parts).casefold() for word in words)
+
+    return accept
+
+
+# --- likeness ---
+
+
+def unlikeness(task: dict[str, Any], query: str) -> float:
+    """How unlike a query a task is, from 0 to 1: its name counts most, then its description, then its status."""
+    texts = {"name": task.get("name") or "", "description": description_of(task), "status": status_of(task).get("status") or ""}
+    return 1 - max(likeness(query, texts[part]) * (1 if part == "name" else 0.5 + weight) for part, weight in WEIGHTS)
+
+
+def likeness(query: str, text: str) -> float:
+    """How like a query a text is, from 0 to 1. A text that holds all its words is very like it."""
+    query, text = query.casefold().strip(), str(text).casefold().strip()
+    if not query or not text:
+        return 0.0
+    if query == text:
+        return 1.0
+    words = text.split()[:200]
+    per_word = [max((SequenceMatcher(None, word, other).ratio() for other in words), default=0) for word in query.split()[:10]]
+    return 0.95 * sum(per_word) / len(per_word)
+
+
+def rank(tasks: list[dict[str, Any]], query: str, limit: int) -> list[tuple[float, dict[str, Any]]]:
+    """(score, task) of the tasks that are like a query, the likest first; a score of 1 is the same."""
+    scored = sorted(((unlikeness(task, query), index) for index, task in enumerate(tasks)))
+    return [(round(1 - score, 2), tasks[index]) for score, index in scored if score <= THRESHOLD][:limit]
+
+
+# --- the task that is meant ---
+
+
+def find_task_id(api: Api, task_id: str | None, name: str | None, context: dict[str, Any] | None) -> str:
+    """The id of the task that is meant. Raises ToolError with the candidates if a name fits none or several."""
+    if task_id:
+        return task_id
+    if not name:
+        raise ToolError("Give taskId, or taskName.")
+    known = [task for task in (context or {}).get("tasks", []) if task["name"].casefold() == name.casefold()]
+    if len(known) == 1:
+        return known[0]["id"]
+    request = ask_workspace(api.team_id(), subtasks=True, include_closed=True)
+    ranked = rank(scan(api, request, limit=MAX_PAGES * PAGE, max_pages=5).tasks, name, 6)
+    same = [task for _, task in ranked if str(task.get("name")).casefold() == name.casefold()]
+    found = same or [task for _, task in ranked]
+    if len(found) == 1:
+        return str(found[0]["id"])
+    listed = ", ".join(f"“{task.get('name')}” ({task.get('id')})" for task in found) or "nothing like it among the latest ones"
+    raise ToolError(f"It is not clear which task “{name}” is. Give its id. Found: {listed}.")
+
+
+def real_task_id(api: Api, task_id: str) -> str:
+    """A task's own id where a custom one was given: some places want no other."""
+    if "-" not in task_id:
+        return task_id
+    task = api.get("/v2/task/{task_id}", kind="tasks", params=api.task_query(task_id), task_id=task_id)
+    return str(task.get("id") or task_id)

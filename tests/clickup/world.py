@@ -1,0 +1,147 @@
+"""A small world for the tests of ClickUp: Alice's and Bob's connections, a workspace, and a clock that waits for nobody."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from clickup.fake import ALICE, BOB, DAY, NOW_MS, STATUSES, TOKEN, FakeClickUp
+from connectors.clickup import CONNECTOR
+from crypto import Vault
+from db import Database
+from errors import Cancelled
+from store.cache import ScopedCache
+from tools import Call, Context, Result
+
+TOOLS = {tool.name: tool for tool in CONNECTOR.tools}
+
+
+class Clock:
+    """Seconds that pass only when somebody waits, or the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class PatientCall(Call):
+    """A call whose waiting moves the clock; it remembers what was reported, and can be cancelled after so many reports."""
+
+    def __init__(self, clock: Clock, cancel_after: int | None = None):
+        super().__init__()
+        self.reports: list[tuple[float, float | None, str | None]] = []
+        self._clock, self._cancel_after = clock, cancel_after
+        real = self.cancelled
+        self.cancelled = SimpleNamespace(is_set=real.is_set, set=real.set, wait=self._wait)  # type: ignore[assignment]
+
+    def _wait(self, seconds: float) -> bool:
+        self._clock.waits.append(seconds)
+        self._clock.seconds += seconds
+        return self.cancelled.is_set()
+
+    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        self.reports.append((progress, total, message))
+        if self._cancel_after is not None and len(self.reports) >= self._cancel_after:
+            self.cancelled.set()
+        super().progress(progress, total, message)
+
+
+class World:
+    """One fake ClickUp with a workspace in it, and connections that reach it."""
+
+    def __init__(self, db: Database, vault: Vault):
+        self.db, self.vault, self.fake, self.clock = db, vault, FakeClickUp(), Clock()
+        self.settings: dict[str, Any] = {}
+        self.token = TOKEN
+        self.last_call = PatientCall(self.clock)
+        self.furnish()
+
+    def furnish(self) -> None:
+        """Two spaces: Marketing with a folder, lists, tasks, a doc, a view; and Secret, with one of each as well."""
+        fake = self.fake
+        self.space, self.secret = fake.add_space("Marketing"), fake.add_space("Secret")
+        self.folder, self.hidden_folder = fake.add_folder("Launch", self.space), fake.add_folder("Vault", self.secret)
+        self.list = fake.add_list("Ads", self.space, self.folder)
+        self.other_list = fake.add_list("Ideas", self.space)
+        self.secret_list = fake.add_list("Plans", self.secret, self.hidden_folder)
+        self.task = fake.add_task(
+            "Write the ad", self.list, custom_id="DEV-42", description="Old words", assignees=[ALICE],
+            tags=[{"name": "urgent"}], due_date=str(NOW_MS - 2 * DAY), priority={"id": "2", "priority": "high"},
+            checklists=[{"id": "c-1", "name": "Steps", "items": [{"name": "Draft", "resolved": False}]}],
+        )  # fmt: skip
+        self.other_task = fake.add_task("Print flyers", self.list, assignees=[BOB], due_date=str(NOW_MS + 3 * DAY))
+        self.done_task = fake.add_task("Hire a painter", self.other_list, status=STATUSES[2])
+        self.secret_task = fake.add_task("Buy the rival", self.secret_list)
+        self.doc, self.secret_doc = fake.add_doc("Launch plan", self.folder), fake.add_doc("Secret plan", self.secret, 4)
+        self.page = fake.add_page(self.doc, "Goals", "Sell a thousand umbrellas")
+        self.subpage = fake.add_page(self.doc, "Details", "In the rain", self.page)
+        self.entry = fake.add_entry(self.task, NOW_MS - DAY, 3_600_000, description="Typing")
+        self.secret_entry = fake.add_entry(self.secret_task, NOW_MS - DAY, 1_800_000)
+        self.view, self.secret_view = fake.add_view("Board", self.list, 6), fake.add_view("Board", self.secret, 4)
+        fake.spaces[self.space]["tags"].append({"name": "urgent", "tag_fg": "#111111", "tag_bg": "#222222"})
+
+    def context(self, owner: str = "alice", call: Call | None = None) -> Context:
+        """What a tool gets."""
+        self.last_call = call or PatientCall(self.clock)
+        return Context(
+            connection_id=owner,
+            settings=self.settings,
+            secrets={"apiKey": self.token},
+            fetch=self.fake,
+            cache=self.cache(owner),
+            shared_cache=self.cache("shared"),
+            storage=None,
+            now=NOW_MS // 1000 + int(self.clock.seconds),
+            call=self.last_call,
+        )
+
+    def cache(self, scope: str) -> ScopedCache:
+        """The cache of a connection, on the world's clock."""
+        return ScopedCache(self.db, self.vault, scope, clock=lambda: NOW_MS // 1000 + self.clock.seconds)
+
+    def run(self, name: str, arguments: dict[str, Any], owner: str = "alice", call: Call | None = None) -> Result:
+        """Call a tool as the toolbox does; its arguments must fit its schema."""
+        assert mistakes(name, arguments) == []
+        return TOOLS[name].run(self.context(owner, call), arguments)
+
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """What a tool answers, which must fit its output schema; and nothing it sent may differ from ClickUp's description."""
+        answer = self.run(name, {key.rstrip("_"): value for key, value in arguments.items()}).structured
+        closed(name).validate(answer)
+        assert self.fake.problems == []
+        return answer
+
+    def do(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """The same, confirmed."""
+        return self.call(name, confirm="yes", **arguments)
+
+
+def mistakes(name: str, arguments: dict[str, Any]) -> list[str]:
+    """What a tool's input schema finds wrong with some arguments."""
+    return [error.message for error in Draft202012Validator(TOOLS[name].input_schema).iter_errors(arguments)]
+
+
+@functools.cache
+def closed(name: str) -> Draft202012Validator:
+    """A tool's output schema, taking no member that it does not name."""
+
+    def close(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [close(item) for item in schema]
+        if not isinstance(schema, dict):
+            return schema
+        shut = {key: close(value) for key, value in schema.items()}
+        return shut | ({"additionalProperties": False} if "properties" in schema else {})
+
+    schema = TOOLS[name].output_schema
+    assert schema is not None
+    return Draft202012Validator(close(schema))
+
+
+__all__ = ["TOOLS", "Cancelled", "PatientCall", "World", "closed", "mistakes"]
