@@ -21,6 +21,7 @@ import health
 import oauth
 import people
 import register
+import upstream_pages
 import web
 import wellknown
 from callers import Callers
@@ -50,13 +51,19 @@ from store.rate_limits import purge_rate_limits
 from store.sessions import purge_sessions
 from store.signins import purge_sign_ins
 from store.tokens import purge_tokens
+from store.upstream_signins import purge_visits
 from store.users import purge_logins
 from toolbox import Toolbox
 from tools import Call, Connector
+from upstream_oauth import UpstreamOAuth
+from upstream_tokens import get_tokens
 
 TEN_MINUTES, HOUR, DAY = 600, 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
-PAGES = (people.bp, connect.bp, connections.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp, wellknown.bp, health.bp)
+PAGES = (
+    people.bp, connect.bp, connections.bp, upstream_pages.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp,
+    wellknown.bp, health.bp,
+)  # fmt: skip
 
 
 class Gate:
@@ -102,13 +109,17 @@ def create_app(
     check_current(db, MIGRATIONS)
     vault = open_vault(db, settings.master_key)
     fetch = fetch or Fetcher(settings.allow_private_upstreams, own_host=urlsplit(settings.public_url).hostname)
-    toolbox = Toolbox(db, vault, fetch, connectors, clock)
+    sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
+    toolbox = Toolbox(
+        db, vault, fetch, connectors, clock, find_token=lambda connection: get_tokens(sign_ins, connection).access_token()
+    )
     state = web.State(
         settings=settings,
         db=db,
         vault=vault,
         connectors=connectors,
         toolbox=toolbox,
+        sign_ins=sign_ins,
         limits=Limits(db, clock),
         documents=ClientDocuments(db, fetch, settings, clock),
         assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
@@ -144,6 +155,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge emulated documents", TEN_MINUTES, lambda now: purge_documents(db, now=now)),
         Task("purge assertions", HOUR, lambda now: purge_assertions(db, now=now)),
         Task("purge sessions", HOUR, lambda now: purge_sessions(db, now=now)),
+        Task("purge visits to other servers", HOUR, lambda now: purge_visits(db, now=now)),
         Task("purge tokens", HOUR, lambda now: purge_tokens(db, now=now)),
         Task("purge API keys", HOUR, lambda now: purge_keys(db, now=now)),
         Task("purge limits", HOUR, lambda now: purge_rate_limits(db, now=now)),

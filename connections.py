@@ -67,6 +67,7 @@ def edit(connection_id: str) -> Response:
         if connector is None:
             raise NotFound("its connector is not installed any more")
         check_may_define(user, connector.name)
+    g.leaves_for_client = connector is not None and connector.sign_in is not None  # “Connect” ends at another site
     return serve_form(Desk(user, connector, connection, None), ACTIONS, show)
 
 
@@ -85,6 +86,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         error=error,
         errors=errors,
         next=next_page(),
+        standing=state().sign_ins.describe(desk.connection) if desk.connection else None,
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
         other_keys=list_key_names(desk.user, desk.profile) if desk.profile else [],
     )
@@ -134,9 +136,16 @@ def save(desk: Desk) -> Response:
         update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
         return see_other(next_page())
     with state().db.write() as run:
-        join(run, state().vault, desk.profile, draft, now())
+        connection_id = join(run, state().vault, desk.profile, draft, now())
     chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
-    return see_other(next_page() + chosen)
+    made = get_connection(state().db, desk.user.id, connection_id)
+    return see_other(page_after_saving(made, next_page() + chosen))
+
+
+def page_after_saving(made: Connection, wanted: str) -> str:
+    """Where to go after a connection was made: where its person signs in, if it needs that, and from there to `wanted`."""
+    needs_sign_in = state().sign_ins.describe(made) is not None
+    return f"/connections/{made.id}?{urlencode({'next': wanted})}" if needs_sign_in else wanted
 
 
 def delete(desk: Desk) -> Response:

@@ -184,7 +184,25 @@ class UpstreamRefused(PosternError):
 
 
 class SignInNeeded(ToolError):
-    """A connection lets nobody through until its person has signed in (again) at the service; the sentence is for the person."""
+    """A connection lets nobody through until its person has signed in (again) at the service; the sentence is for the person.
+
+    `link` is where they can. `code` is that of RFC 6750 §3.1; for `insufficient_scope`, `scope` is what is missing, if known.
+    """
+
+    def __init__(self, message: str, *, link: str = "", code: str = "invalid_token", scope: str | None = None):
+        super().__init__(message)
+        self.link, self.code, self.scope = link, code, scope
+
+
+class SignInFailed(PosternError):
+    """A sign-in at the service behind a connection came to nothing; the sentence is for the person.
+
+    `connection_id` is None where the answer belongs to no sign-in that this browser has begun.
+    """
+
+    def __init__(self, message: str, connection_id: str | None = None):
+        super().__init__(message)
+        self.connection_id = connection_id
 
 
 def trace(error: BaseException) -> str:

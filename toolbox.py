@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from referencing import Registry
 
+from challenges import write_challenge
 from crypto import Unreadable, Vault, new_id
 from db import Database
-from errors import FetchError, PosternError, ProtocolError, ToolError, trace
+from errors import FetchError, PosternError, ProtocolError, SignInNeeded, ToolError, trace
 from fetch import Fetcher
 from listings import LISTERS, features_of, match_template
 from store.cache import ScopedCache
@@ -27,6 +29,7 @@ from tools import Call, Connector, Context, Greet, Prompt, Tool, text
 log = logging.getLogger("postern.toolbox")
 
 INVALID_PARAMS = -32602
+TOKEN_NAMES = ("access_token", "refresh_token")
 STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
 
 
@@ -63,8 +66,9 @@ class Toolbox:
         clock: Callable[[], float] = time.time,
         *,
         greet: Greet | None = None,
+        find_token: Callable[[Connection], str] | None = None,
     ):
-        self._greet = greet
+        self._greet, self._find_token = greet, find_token
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._views: dict[str, View] = {}
 
@@ -92,6 +96,8 @@ class Toolbox:
             return failure(mistake)
         try:
             return offered.feature.run(self.context(offered.connection, call), arguments).to_json()
+        except SignInNeeded as error:
+            return sign_in_failure(error, caller.resource)
         except (ToolError, FetchError) as error:
             return failure(str(error))
         except PosternError:
@@ -162,6 +168,10 @@ class Toolbox:
             secrets = list_secrets(self._db, self._vault, connection.id) if connection.secret_names else {}
         except Unreadable:
             raise ToolError(f"A secret of the connection “{connection.name}” is damaged. Please type it in again.") from None
+        connector = self._connectors[connection.connector]
+        if connector.sign_in and not connector.is_upstream and self._find_token:
+            secrets = {name: value for name, value in secrets.items() if name not in TOKEN_NAMES}
+            secrets["access_token"] = self._find_token(connection)  # a good one, and never what it is renewed with
         return self._context(self._connectors[connection.connector], connection.id, connection.settings, secrets, call)
 
     def try_draft(self, draft: Draft, connection: Connection | None) -> str:
@@ -250,3 +260,14 @@ def find_mistake(validator: Draft202012Validator, arguments: dict[str, Any]) -> 
 def failure(message: str) -> dict[str, Any]:
     """A tool's result that says what went wrong."""
     return {"content": [text(message)], "isError": True}
+
+
+def sign_in_failure(error: SignInNeeded, resource: str) -> dict[str, Any]:
+    """A tool's result that says who has to sign in where; clients that know `mcp/www_authenticate` offer it to their person."""
+    parts = urlsplit(resource)
+    challenge = {
+        "resource_metadata": f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{parts.path}",
+        "error": error.code,
+        "error_description": str(error),
+    }
+    return failure(str(error)) | {"_meta": {"mcp/www_authenticate": [write_challenge(challenge)]}}

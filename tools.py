@@ -120,6 +120,24 @@ class Job:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """That a connection needs its person to sign in by OAuth at a service, and how. What is left empty the service is asked for.
+
+    A handler finds a good access token among the secrets, as `access_token`.
+    """
+
+    url: str = ""  # of an MCP server: tokens are for it alone (RFC 8707), and it is asked where to sign in (RFC 9728)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # that the server at `url` wants besides
+    issuer: str = ""
+    authorization_endpoint: str = ""
+    token_endpoint: str = ""
+    revocation_endpoint: str = ""
+    scope: str = ""
+    client_id: str = ""  # empty: we describe or register ourselves
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Connector:
     """Code that offers tools for one service. `test` raises ToolError with a sentence for the person."""
 
@@ -133,6 +151,7 @@ class Connector:
     prompts: tuple[Prompt, ...] = ()
     jobs: tuple[Job, ...] = ()
     test: Callable[[Context], str] | None = None  # answers what it found, in one sentence
+    sign_in: Callable[[Mapping[str, Any], Mapping[str, str]], SignIn | None] | None = None  # of (settings, secrets); None: none
     storage: str | None = None  # the name of the tables it keeps, if any
     is_upstream: bool = False  # another MCP server does the work; its features are in the database, not here
 

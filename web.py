@@ -25,6 +25,7 @@ from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
 from toolbox import Toolbox
 from tools import Connector
+from upstream_oauth import UpstreamOAuth
 
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
@@ -46,6 +47,7 @@ class State:
     vault: Vault
     connectors: Mapping[str, Connector]
     toolbox: Toolbox
+    sign_ins: UpstreamOAuth
     limits: Limits
     documents: ClientDocuments
     assertions: ClientAssertions

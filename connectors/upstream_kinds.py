@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from addresses import parse_url
-from definitions import ENV_NAME, HEADER_NAME, KEY, OWN_HEADERS, PLACEHOLDER, SECONDS, VARIABLE, find_target
+from definitions import COMMAND, ENV_NAME, HEADER_NAME, KEY, OWN_HEADERS, PLACEHOLDER, SECONDS, VARIABLE, find_target
 from errors import ToolError
 from texts import plain_text
-from tools import Connector, Context, Field
+from tools import Connector, Context, Field, SignIn
 
 AUTHS = (
     ("oauth", "Sign in there, if it asks (OAuth)"),
@@ -123,6 +123,15 @@ def look(kind: str, context: Context) -> str:
     return describe_greeting(context.greet(kind, target))
 
 
+def find_sign_in(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> SignIn | None:
+    """How one signs in at a server, if that is how it lets people in. Raises ToolError for an address that does not do."""
+    if settings.get("auth") != "oauth":
+        return None
+    target = find_target(kind, settings, secrets)
+    given = {name: settings.get(name) or "" for name in ("authorization_endpoint", "token_endpoint", "scope", "client_id")}
+    return SignIn(url=target.url, headers=target.headers, client_secret=secrets.get("client_secret", ""), **given)
+
+
 def describe_greeting(greeting: Mapping[str, Any]) -> str:
     """A server's words of itself (its `serverInfo` and capabilities) in one sentence; they are not to be trusted."""
     server, offers = greeting.get("server") or {}, greeting.get("capabilities") or {}
@@ -134,7 +143,15 @@ def describe_greeting(greeting: Mapping[str, Any]) -> str:
 
 def make(name: str, title: str, description: str, fields: tuple[Field, ...]) -> Connector:
     """One kind."""
-    return Connector(name, title, description, fields, test=lambda context: look(name, context), is_upstream=True)
+    return Connector(
+        name,
+        title,
+        description,
+        fields,
+        test=lambda context: look(name, context),
+        sign_in=None if name == COMMAND else lambda settings, secrets: find_sign_in(name, settings, secrets),
+        is_upstream=True,
+    )
 
 
 CONNECTORS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +82,7 @@ def update_connection(db: Database, vault: Vault, user_id: str, connection_id: s
         )
         if not changed:
             raise NotFound("no such connection")
-        for secret in draft.forget:
-            run("DELETE FROM credentials WHERE connection_id = :id AND name = :name", id=connection_id, name=secret)
+        drop_secrets(run, connection_id, draft.forget)
         put_secrets(run, vault, connection_id, draft.secrets, now)
         bump_features(run)
 
@@ -116,23 +115,46 @@ def find_free_name(db: Database, user_id: str, wanted: str) -> str:
     return next(name for name in names if name not in taken)
 
 
-def put_secrets(run: Run, vault: Vault, connection_id: str, secrets: Mapping[str, str], now: int) -> None:
+def put_secrets(
+    run: Run, vault: Vault, connection_id: str, secrets: Mapping[str, str], now: int, *, expires_at: int | None = None
+) -> None:
     """Seal and keep each secret, in an open transaction."""
     for name, value in secrets.items():
         run(
             """
             INSERT INTO credentials
-                (connection_id, name, value_sealed, updated_at)
+                (connection_id, name, value_sealed, expires_at, updated_at)
             VALUES
-                (:connection_id, :name, :value_sealed, :now)
+                (:connection_id, :name, :value_sealed, :expires_at, :now)
             ON CONFLICT (connection_id, name) DO UPDATE
-            SET value_sealed = excluded.value_sealed, updated_at = excluded.updated_at
+            SET value_sealed = excluded.value_sealed, expires_at = excluded.expires_at, updated_at = excluded.updated_at
             """,
             connection_id=connection_id,
             name=name,
             value_sealed=vault.seal(value.encode(), "credentials", connection_id, name),
+            expires_at=expires_at,
             now=now,
         )
+
+
+def drop_secrets(run: Run, connection_id: str, names: Iterable[str]) -> None:
+    """Forget secrets, in an open transaction."""
+    for name in names:
+        run("DELETE FROM credentials WHERE connection_id = :id AND name = :name", id=connection_id, name=name)
+
+
+def touch_connection(run: Run, connection_id: str, now: int) -> None:
+    """Say, in an open transaction, that whatever is open for a connection is out of date."""
+    run(
+        """
+        UPDATE connections
+        SET updated_at = :now
+        WHERE id = :id
+        """,
+        id=connection_id,
+        now=now,
+    )
+    bump_features(run)
 
 
 def list_secrets(db: Database, vault: Vault, connection_id: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from werkzeug.test import Client, TestResponse
 from accounts import insert_account
 from app import create_app
 from config import Settings
+from connectors.catalog import CONNECTORS
 from preregistration import add_client
 from startup import prepare
 from store.api_keys import insert_key
@@ -21,6 +22,7 @@ from store.connections import Draft, insert_connection
 from store.profiles import insert_key_grant, insert_member, list_feature_sets, list_profiles
 from store.sessions import list_sessions
 from store.users import User, create_login
+from tools import Connector
 
 CANARY = "canary-7c1f4d"  # Alice's secret
 CALLBACK = "https://assistant.example/callback"
@@ -31,10 +33,11 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 class House:
     """A Postern with Alice, who owns it and has a connection with a secret, a session, an API key and a client, and with Bob."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, *connectors: Connector):
         prepare(settings)
         self.now = NOW
-        self.gate = create_app(settings, clock=lambda: self.now)
+        offered = CONNECTORS | {connector.name: connector for connector in connectors}
+        self.gate = create_app(settings, offered, clock=lambda: self.now)
         self.state = self.gate.pages.extensions["postern"]
         self.db, self.vault = self.state.db, self.state.vault
 
@@ -102,9 +105,9 @@ def send(browser: Client, path: str, **values: str) -> TestResponse:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[House]:
-    """An empty house, which is closed in the end."""
-    house = House(settings)
+def opened(settings: Settings, *connectors: Connector) -> Iterator[House]:
+    """An empty house, which is closed in the end; `connectors` are offered beside the built-in ones."""
+    house = House(settings, *connectors)
     try:
         yield house
     finally:

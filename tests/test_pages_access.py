@@ -44,6 +44,8 @@ FORMS = {
     "/connect": {"request": "{request}", "profile": "home", "feature_set": "all", "decision": "approve"},
     "/connections/new": {"connector": "personal_context", "connection_name": "Another", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
+    "/connections/<connection_id>/connect": {},
+    "/connections/<connection_id>/disconnect": {},
     "/admin/sessions/<session_id>/end": {},
     "/clients/new": {"client_name": "Made", "redirect_uris": "https://made.example/", "kind": "public"},
     "/clients/<client_id>/delete": {},
@@ -52,7 +54,9 @@ FORMS = {
     "/keys/new": {"key_name": "x", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
     "/keys/<key_id>/revoke": {},
 }
-CHANGES = [path for path in FORMS if path not in ("/login", "/setup", "/account")]  # these want a password
+# these want a password, or a service to sign in at: test_upstream_oauth.py has one
+ELSEWHERE = ("/login", "/setup", "/account", *(f"/connections/<connection_id>/{way}" for way in ("connect", "disconnect")))
+CHANGES = [path for path in FORMS if path not in ELSEWHERE]
 BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
 
 

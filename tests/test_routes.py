@@ -35,6 +35,7 @@ OPEN = {
     "GET /.well-known/mcp-configuration": DOCUMENT,
     "GET /.well-known/mcp-server": DOCUMENT,
     "GET /oauth/emulated/<document_id>.json": "a client's description is public; it holds a public key and lasts ten minutes",
+    "GET /connect/callback": "where services send people back to; without the login that was sent away it is a page that refuses",
     "POST /register": "registration is open to strangers by design (RFC 7591 §3); a client gets nothing before a person consents",
     "GET /authorize": "where a sign-in begins; it gives nothing, and refuses with a page what is not in order",
     "POST /authorize": "the same as GET, to which it leads",

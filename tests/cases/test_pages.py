@@ -28,6 +28,8 @@ CHANGING = {  # every address that takes a form of ours
     "/connect": {"request": "x", "decision": "approve", "profile": "home", "feature_set": "all"},
     "/connections/new": {"connector": "trouble", "connection_name": "forged", "action": "save"},
     "/connections/<connection_id>": {"action": "delete"},
+    "/connections/<connection_id>/connect": {},
+    "/connections/<connection_id>/disconnect": {},
     "/admin/sessions/<session_id>/end": {},
     "/keys/new": {"key_name": "forged", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
     "/keys/<key_id>/revoke": {},
