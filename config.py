@@ -38,12 +38,14 @@ class Settings:
     refresh_grace_seconds: int
     registration: str
     allow_stdio: bool
+    allow_stdio_unconfined: bool
     allow_private_upstreams: frozenset[str]
     log_level: str
     host: str
     port: int
     workers: int
     threads: int
+    secret_files: tuple[str, ...]  # whatever held a secret when it was read; no setting of its own
 
     @property
     def is_loopback(self) -> bool:
@@ -54,6 +56,22 @@ class Settings:
     def mcp_url(self) -> str:
         """The URL that people paste into an assistant: also the protected resource (RFC 9728 §2)."""
         return self.public_url + "/mcp"
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the database lies."""
+        return Path(self.database_url.removeprefix("sqlite:///")).resolve().parent
+
+    @property
+    def private_paths(self) -> tuple[str, ...]:
+        """What no child process may read: the database, the files that hold secrets, and where containers mount secrets.
+
+        It is the whole folder of the database, unless the program lies in it too.
+        """
+        database = Path(self.database_url.removeprefix("sqlite:///")).resolve()
+        whole = not Path(__file__).resolve().is_relative_to(self.data_folder)
+        found = [self.data_folder] if whole else sorted(self.data_folder.glob(database.name + "*"))
+        return (*self.secret_files, *map(str, found), "/run/secrets")
 
     def accepts_host(self, host: str | None) -> bool:
         """Whether a request's Host header is ours: that of PUBLIC_URL, or any loopback name if it is loopback."""
@@ -208,6 +226,7 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "REFRESH_GRACE_SECONDS": (ranged(0, 300), "30"),
     "REGISTRATION": (one_of("open", "closed"), "open"),
     "ALLOW_STDIO": (parse_flag, "0"),
+    "ALLOW_STDIO_UNCONFINED": (parse_flag, "0"),
     "ALLOW_PRIVATE_UPSTREAMS": (parse_targets, ""),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),
@@ -228,7 +247,9 @@ def load_settings(environ: Mapping[str, str], dotenv: Path | None = Path(".env")
     values = {name: read_setting(name, words) for name in TABLE}
     if values["MASTER_KEY"] is None:
         raise ConfigError("MASTER_KEY is missing: set it to 32 random bytes; make them with: openssl rand -hex 32")
-    return Settings(**{name.lower(): value for name, value in values.items()})
+    files = [*([dotenv] if dotenv else []), *(words[name + "_FILE"] for name in SECRETS if words.get(name + "_FILE"))]
+    secret_files = tuple(str(Path(path).absolute()) for path in files)
+    return Settings(**{name.lower(): value for name, value in values.items()}, secret_files=secret_files)
 
 
 def read_setting(name: str, words: Mapping[str, str]) -> Any:

@@ -150,6 +150,7 @@ def find_stdio_target(settings: Mapping[str, Any], secrets: Mapping[str, str], i
         environment,
         settings.get("cwd") or None,
         float(settings.get("seconds") or SECONDS),
+        tuple(value for name, value in secrets.items() if name.startswith("input:")),
     )
 
 

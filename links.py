@@ -22,13 +22,17 @@ class HttpTarget:
 
 @dataclass(frozen=True)
 class StdioTarget:
-    """A server that is a child process. `environment` is all that it gets, beside what every child needs."""
+    """A server that is a child process. `environment` is all that it gets, beside what every child needs.
+
+    Its values are not shown where the child writes them, nor are `secrets`, which may be part of an argument.
+    """
 
     command: str
     arguments: tuple[str, ...] = field(default=(), repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: str | None = None
     seconds: float = 60
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Authorizer(Protocol):

@@ -27,6 +27,7 @@ log = logging.getLogger("postern.upstream")
 LOOK_SECONDS = 0.1  # between looks whether the call was cancelled
 MAX_WAITING = 1000  # messages for one call; further notes are dropped, further questions refused
 MAX_QUESTIONS = 100  # of a server during one call
+UNHEARD = ("notifications/cancelled", "notifications/subscriptions/acknowledged")  # of no interest to anybody above
 NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic/utilities/cancellation
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})  # RFC 5424 §6.2.1
@@ -77,6 +78,15 @@ class Rpc:
         """Send what has no answer. Raises UpstreamError."""
         self.send({"jsonrpc": "2.0", "method": method} | ({"params": dict(params)} if params else {}))
 
+    def listen(self, wanted: Mapping[str, Any]) -> None:
+        """In the stateless era: ask for notifications for as long as the session lasts (MCP 2026-07-28, subscriptions/listen).
+
+        Nobody waits for the answer, which comes when it ends. Raises UpstreamError.
+        """
+        with self._lock:
+            message = self._message("subscriptions/listen", {"notifications": dict(wanted)})
+        self.send(message)
+
     @contextmanager
     def exchange(self, method: str, params: Mapping[str, Any], call: Call) -> Iterator[Exchange]:
         """A request under way while this lasts; its `message` is to be sent. Whatever comes for it later is dropped.
@@ -121,23 +131,22 @@ class Rpc:
         with self._lock:
             if self._failure:
                 raise UpstreamError(self._failure)
-            self._last_id += 1
-            stamped = self._stamp(params, self._last_id if call.wants_progress else None)
-            message = {"jsonrpc": "2.0", "id": self._last_id, "method": method} | ({"params": stamped} if stamped else {})
-            exchange = self._exchanges[self._last_id] = Exchange(self._last_id, message, call)
+            message = self._message(method, params, call.wants_progress)
+            exchange = self._exchanges[message["id"]] = Exchange(message["id"], message, call)
         return exchange
 
-    def _stamp(self, params: Mapping[str, Any], progress_token: int | None) -> dict[str, Any]:
-        """The parameters with our own progress token, and what the stateless era demands (MCP 2026-07-28, basic, "_meta")."""
+    def _message(self, method: str, params: Mapping[str, Any], wants_progress: bool = False) -> Message:
+        """A request with the next id, our own progress token, and what the stateless era demands (MCP 2026-07-28, basic)."""
+        self._last_id += 1
         meta = {name: value for name, value in (params.get("_meta") or {}).items() if name != "progressToken"}
-        if progress_token is not None:
-            meta["progressToken"] = progress_token
+        if wants_progress:
+            meta["progressToken"] = self._last_id
         if self.modern:
             meta[PROTOCOL_VERSION_META_KEY] = self.modern
             meta[CLIENT_INFO_META_KEY] = PRODUCT
             meta[CLIENT_CAPABILITIES_META_KEY] = self.capabilities
-        stamped = {name: value for name, value in params.items() if name != "_meta"}
-        return stamped | {"_meta": meta} if meta else stamped
+        stamped = {name: value for name, value in params.items() if name != "_meta"} | ({"_meta": meta} if meta else {})
+        return {"jsonrpc": "2.0", "id": self._last_id, "method": method} | ({"params": stamped} if stamped else {})
 
     def _handle(self, exchange: Exchange, message: Message | UpstreamError) -> dict[str, Any] | None:
         """One message for a request, in the thread that waits for it. The result, if this is it."""
@@ -224,7 +233,7 @@ class Rpc:
             return
         if method == "notifications/message" and str(params.get("level")) in LEVELS and (owner := exchange or self._only()):
             put_note(owner, message)
-        elif method.startswith("notifications/") and method != "notifications/cancelled":
+        elif method.startswith("notifications/") and method not in UNHEARD:
             try:
                 self.hear(method, params)
             except Exception as error:  # one bad listener must not end the session

@@ -115,7 +115,8 @@ def test_a_command_gets_its_arguments_and_environment_just_as_they_are():
     odd = ["; $(id) | tee > x &", "--flag=${input:A}", "a b", "'\""]
     secrets = {"env:TOKEN": "${input:T}", "input:T": "t0k"}
     target = command(*odd, secrets=secrets, env_names=["TOKEN"], inputs={"A": "-1"}, cwd="/srv", seconds=9)
-    assert target == StdioTarget("tool", ("; $(id) | tee > x &", "--flag=-1", "a b", "'\""), {"TOKEN": "t0k"}, "/srv", 9)
+    arguments = ("; $(id) | tee > x &", "--flag=-1", "a b", "'\"")
+    assert target == StdioTarget("tool", arguments, {"TOKEN": "t0k"}, "/srv", 9, ("t0k",))
 
 
 def test_an_argument_and_a_variable_that_were_left_out_are_dropped():

@@ -28,7 +28,7 @@ FLOORS = {
     "4": "client_trust connectors.* timeline upstream",
     "3.8": "upstream_grants",
     "3.7": "upstream_clients",
-    "3.6": "upstream_metadata",
+    "3.6": "upstream_metadata upstream_stdio",
     "3.5": "client_assertions definitions",
     "3.2": "store.emulated_documents store.upstream_signins",
     "3": "store.*",
@@ -38,9 +38,9 @@ FLOORS = {
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1.5": "channels",
-    "1": "callback config crypto db_postgres fetch",
-    "0.5": "carrier gate_worker",
-    "0": "addresses assistants challenges errors event_lines gate_io lead streams strict_json texts wire",
+    "1": "callback children config crypto db_postgres fetch",
+    "0.5": "carrier gate_worker warden",
+    "0": "addresses assistants challenges errors event_lines gate_io jail lead streams strict_json tails texts wire",
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may

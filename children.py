@@ -1,0 +1,343 @@
+"""Child processes: started without a shell, confined, capped, listened to and ended. Knows no protocol and no database.
+
+Each child runs under a warden of its own (`warden.py`), which lives until the child and all its descendants are gone, even if
+this process dies before. What the child gets: three pipes, an environment built from nothing, a folder of its own for HOME and
+TMPDIR. What it cannot reach is in `jail.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jail
+from errors import UpstreamError
+from tails import Tail
+
+ROOT = Path(__file__).resolve().parent
+WARDEN = str(ROOT / "warden.py")
+FOR_CHILD = ("input", "output", "errors")  # pipes, in the order of their numbers
+FOR_WARDEN = ("plan", "report", "control")
+THEY_READ = ("input", "plan", "control")
+MAX_CHILDREN = 40  # at the same time, in one process of the server
+START_SECONDS = 15.0  # for the warden to begin, on a machine that is busy
+STOP_SECONDS = 8.0  # for a warden to end everything when we end; a little more than its own steps take
+SEND_SECONDS = 10.0  # for a child to take one message
+LOOK_SECONDS = 0.1
+MAX_TAILS = 200  # kept of children that have ended
+CHUNK, PAUSE_SECONDS = 65_536, 0.01  # at most six megabytes a second from a child that floods stderr
+STEADY_SECONDS = 30.0  # a child that lived so long did not crash at once
+FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.5, 60.0
+NO_START = "The command could not be started."
+FAILURES = {  # what the warden reports, 0 for any other number
+    ("command", errno.ENOENT): "The command was not found.",
+    ("command", errno.EACCES): "The command may not be run.",
+    ("command", errno.E2BIG): "The command's arguments are too long.",
+    ("command", 0): "The command cannot be run.",
+    ("folder", errno.ENOENT): "The working folder does not exist.",
+    ("folder", 0): "The working folder cannot be entered.",
+    ("jail", 0): "The command cannot be confined.",
+}
+
+
+class Child:
+    """A running child. `output` is a descriptor to read its stdout from; whoever reads it closes it at its end."""
+
+    def __init__(self, warden: subprocess.Popen[bytes], ends: Mapping[str, int], tail: Tail, on_end: Callable[[Child], None]):
+        self.tail, self.output = tail, ends["output"]
+        self.started_at = time.monotonic()
+        self.was_told_to_stop = False
+        self.code: int | None = None  # once it has ended; 128 and more for a signal
+        self.has_ended = threading.Event()  # with all its descendants, and its warden
+        self._warden, self._on_end = warden, on_end
+        self._input, self._control = ends["input"], ends["control"]
+        self._is_closing = False
+        self._lock = threading.Lock()
+        os.set_blocking(self._input, False)
+        threading.Thread(target=self._listen, args=(ends["errors"],), daemon=True, name="child").start()
+
+    def send(self, data: bytes) -> None:
+        """Write to its stdin. Raises UpstreamError, after which no message can follow, for half of this one may be there."""
+        deadline = time.monotonic() + SEND_SECONDS
+        with self._lock:
+            view = memoryview(data)
+            while view:
+                if self._is_closing or time.monotonic() > deadline:
+                    raise UpstreamError("The command does not take what it is sent.")
+                poll = select.poll()
+                poll.register(self._input, select.POLLOUT)
+                if poll.poll(LOOK_SECONDS * 1000):
+                    view = view[self._write(view) :]
+
+    def stop(self) -> None:
+        """End it, politely at first, and all that it has started. Does not wait: see `has_ended`."""
+        self.was_told_to_stop = self.was_told_to_stop or not self._is_closing
+        self._close()
+
+    def kill(self) -> None:
+        """End it, and all that it has started, at once. Counts as a crash."""
+        self._close(b"k")
+
+    def _write(self, view: memoryview) -> int:
+        try:
+            return os.write(self._input, view)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise UpstreamError("The command has closed its input.") from None
+
+    def _close(self, word: bytes = b"") -> None:
+        """Close our ends; whoever is sending gives up. The end of the second one is what the warden waits for."""
+        self._is_closing = True
+        with self._lock:
+            if self._control < 0:
+                return
+            if word:
+                with contextlib.suppress(OSError):
+                    os.write(self._control, word)
+            for end in (self._input, self._control):
+                os.close(end)
+            self._input = self._control = -1
+
+    def _listen(self, errors: int) -> None:
+        """Keep what it writes to stderr, wait for its warden, and tidy up."""
+        with contextlib.suppress(OSError):
+            while data := os.read(errors, CHUNK):
+                self.tail.add(data)
+                time.sleep(PAUSE_SECONDS)
+        os.close(errors)
+        self.code = self._warden.wait()
+        self._on_end(self)
+        self._close()
+        self.has_ended.set()
+
+
+class Children:
+    """All children of this process. Each belongs to an `owner`, a connection, which has a folder below `folder`.
+
+    `hidden` is what none of them may reach. `unconfined` allows children where the system cannot confine them.
+    """
+
+    def __init__(self, folder: Path, hidden: Collection[str], *, unconfined: bool = False, maximum: int = MAX_CHILDREN):
+        self.folder = folder.absolute()
+        self._hidden = sorted({os.path.realpath(path) for path in (*hidden, self.folder)})
+        self._unconfined, self._maximum = unconfined, maximum
+        self._lock = threading.Lock()
+        self._running: dict[Child, str] = {}
+        self._starting = 0
+        self._tails: OrderedDict[str, Tail] = OrderedDict()
+        self._delays: dict[str, tuple[float, float]] = {}  # owner -> until when, and how long it was
+
+    def start(
+        self,
+        owner: str,
+        command: str,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        secrets: Collection[str] = (),
+    ) -> Child:
+        """Start a child. `folder` is where it works, beside its own; `secrets` are not shown where it writes them.
+
+        Raises UpstreamError if it cannot be started or confined, if there are too many, or if it has just crashed.
+        """
+        self._admit(owner)
+        tail = Tail({*secrets, *(environment or {}).values()})
+        try:
+            own = self._make_folder(owner)
+            plan = self._plan(own, command, arguments, environment or {}, folder)
+            child = self._launch(plan, owner, tail)
+        finally:
+            with self._lock:
+                self._starting -= 1
+                self._keep_tail(owner, tail)
+        return child
+
+    def tail(self, owner: str) -> str:
+        """What the last child of an owner wrote to stderr, as plain text for a person; nothing if it had none."""
+        tail = self._tails.get(owner)
+        return tail.text() if tail else ""
+
+    def forgive(self, owner: str) -> None:
+        """The last crash was no fault of the child's: its owner's next start need not wait."""
+        with self._lock:
+            self._delays.pop(owner, None)
+
+    def stop(self) -> None:
+        """End all of them, side by side, and wait for that."""
+        with self._lock:
+            self._maximum = 0
+            running = list(self._running)
+        for child in running:
+            child.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in running:
+            child.has_ended.wait(max(0, deadline - time.monotonic()))
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    # --- who may start ---
+
+    def _admit(self, owner: str) -> None:
+        if not jail.find_abi() and not self._unconfined:
+            raise UpstreamError("This system cannot confine a command, so none is run. (See ALLOW_STDIO_UNCONFINED.)")
+        with self._lock:
+            if self._delays.get(owner, (0, 0))[0] > time.monotonic():
+                raise UpstreamError("The command has just failed, and is tried again a little later.")
+            if len(self._running) + self._starting >= self._maximum:
+                raise UpstreamError("Too many commands run at the moment.")
+            self._starting += 1
+
+    def _on_end(self, child: Child) -> None:
+        """It has ended. After a crash the next start of its owner has to wait, twice as long each time."""
+        with self._lock:
+            owner = self._running.pop(child)
+            last = self._delays.pop(owner, (0, FIRST_DELAY_SECONDS / 2))[1]
+            if child.was_told_to_stop:
+                return
+            steady = time.monotonic() - child.started_at > STEADY_SECONDS
+            delay = FIRST_DELAY_SECONDS if steady else min(last * 2, MAX_DELAY_SECONDS)
+            self._delays[owner] = (time.monotonic() + delay, delay)
+            while len(self._delays) > MAX_TAILS:
+                del self._delays[next(iter(self._delays))]
+
+    def _keep_tail(self, owner: str, tail: Tail) -> None:
+        self._tails.pop(owner, None)
+        self._tails[owner] = tail
+        if len(self._tails) > MAX_TAILS:
+            self._tails.popitem(last=False)
+
+    # --- what it gets ---
+
+    def _make_folder(self, owner: str) -> Path:
+        """A folder of the owner's: HOME stays, so that what was downloaded once is there the next time."""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", owner):
+            raise ValueError("an owner is named by letters and digits")
+        own = self.folder / owner
+        try:
+            for folder in (self.folder, own, own / "home"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            raise UpstreamError("There is no room for the command's own folder.") from None
+        return own
+
+    def _plan(
+        self, own: Path, command: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
+    ) -> dict[str, Any]:
+        """What the warden is to do: see `warden.read_plan`."""
+        own = own.resolve()
+        work = os.path.realpath(folder) if folder else str(own / "home")
+        if folder and any(jail.is_below(work, path) for path in self._hidden):
+            raise UpstreamError("The working folder is one of the server's own.")
+        scratch = tempfile.mkdtemp(prefix="tmp-", dir=own)
+        base = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": str(own / "home"), "TMPDIR": scratch}
+        return {
+            "command": command,
+            "arguments": list(arguments),
+            "environment": base | dict(environment),
+            "folder": work,
+            "scratch": scratch,
+            "jail": {
+                "own": str(own),
+                "writable": [*([work] if folder else []), "/dev"],
+                "fixed": [str(ROOT), os.path.realpath(sys.prefix)],
+                "hidden": self._hidden,
+            }
+            if jail.find_abi()
+            else None,
+        }
+
+    # --- how it starts ---
+
+    def _launch(self, plan: dict[str, Any], owner: str, tail: Tail) -> Child:
+        """Start a warden, hand it the plan, and wait for what it reports."""
+        ours, theirs = make_pipes()
+        try:
+            warden = subprocess.Popen(  # noqa: S603 - an argument list without anything of a person's
+                [sys.executable, "-I", "-S", "-X", "utf8", WARDEN, *(str(theirs[name]) for name in FOR_WARDEN)],
+                stdin=theirs["input"],
+                stdout=theirs["output"],
+                stderr=theirs["errors"],
+                pass_fds=[theirs[name] for name in FOR_WARDEN],
+                env={},
+                cwd="/",
+                start_new_session=True,  # so that Ctrl-C in a terminal reaches only the server, which stops in order
+            )
+        except OSError:
+            close(ours.values())
+            raise UpstreamError(NO_START) from None
+        finally:
+            close(theirs.values())
+        child = Child(warden, ours, tail, self._on_end)
+        with self._lock:
+            self._running[child] = owner
+        failure = hand_over(plan, ours["plan"]) or read_report(ours["report"])
+        if failure:
+            child.kill()
+            os.close(child.output)
+            raise UpstreamError(failure)
+        return child
+
+
+def make_pipes() -> tuple[dict[str, int], dict[str, int]]:
+    """Our ends and theirs, by name."""
+    ours, theirs = {}, {}
+    try:
+        for name in (*FOR_CHILD, *FOR_WARDEN):
+            reads, writes = os.pipe()
+            ours[name], theirs[name] = (writes, reads) if name in THEY_READ else (reads, writes)
+    except OSError:
+        close((*ours.values(), *theirs.values()))
+        raise UpstreamError(NO_START) from None
+    return ours, theirs
+
+
+def close(ends: Iterable[int]) -> None:
+    """Close descriptors."""
+    for end in ends:
+        os.close(end)
+
+
+def hand_over(plan: dict[str, Any], end: int) -> str:
+    """Give the warden its plan. Over a pipe, for a command line and the environment of a process are there for others to see,
+    and what the environment says must not count for the warden. Answers a sentence if that fails."""
+    try:
+        with open(end, "wb") as pipe:
+            pipe.write(json.dumps(plan).encode())
+    except OSError:
+        return NO_START
+    return ""
+
+
+def read_report(end: int) -> str:
+    """Wait for the child to run. Answers a sentence if it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    text = b""
+    try:
+        while select.select([end], [], [], max(0, deadline - time.monotonic()))[0]:
+            data = os.read(end, CHUNK)
+            if not data:
+                break
+            text += data
+        else:
+            return NO_START
+    finally:
+        os.close(end)
+    if text == b"ok":
+        return ""
+    step, _, number = text.decode().partition(" ")
+    return FAILURES.get((step, int(number or 0))) or FAILURES.get((step, 0), NO_START)

@@ -1,0 +1,233 @@
+"""A session with an MCP server that is a child process: lines of JSON over stdin and stdout. Leaves processes to `children.py`.
+
+A server that breaks the rules loses its session: one whose lines have no end, that writes nothing but rubbish, or that does not
+answer at all. A little rubbish is overlooked, for many a program prints a greeting.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
+
+from children import Child, Children
+from errors import UpstreamError, UpstreamRefused
+from links import Greeting, Hear, StdioTarget
+from strict_json import decode_json, encode_json
+from tools import Call
+from upstream_greeting import discover, initialize
+from upstream_rpc import Message, Rpc
+
+CHUNK = 65_536
+MAX_LINE = 16 * 1024 * 1024  # bytes of one message
+MAX_RUBBISH = 1000  # lines in a row that are no message
+PATIENCE = 100  # messages in a row that answer nothing; then we read with pauses, so that a flood costs little
+PAUSE_SECONDS = 0.005
+PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era: an older one may keep silent
+GREETING_SECONDS = 60.0  # the first start of a command may download it
+CODE_SECONDS = 0.5  # to learn with which code it ended
+MAX_KNOWN = 200
+LISTS = ("tools", "prompts", "resources")
+
+
+class StdioLink:
+    """One session: see `links.Link`. Call `greet` before anything else."""
+
+    greeting: Greeting
+
+    def __init__(self, child: Child, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear):
+        self._child, self._seconds = child, target.seconds
+        self._rpc = Rpc(self._send, hear, capabilities)
+        self._heard = 0  # messages so far
+        self._over = threading.Event()
+        threading.Thread(target=self._read, daemon=True, name="stdio").start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether another request is worth trying."""
+        return not self._over.is_set()
+
+    def request(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        """Ask and wait: see `links.Link.request`. A server that has said nothing at all in the time ends here."""
+        heard = self._heard
+        try:
+            return self._rpc.request(method, params, call, self._seconds)
+        except UpstreamError:
+            if self._heard == heard:
+                self._end("The command does not answer.", at_once=True)
+            raise
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the server something. Raises UpstreamError."""
+        self._rpc.notify(method, params)
+
+    def close(self) -> None:
+        """End the session and the process."""
+        self._end("The session was closed.", at_once=False)
+
+    def fail(self) -> None:
+        """End them because they are of no use."""
+        self._end("The session could not begin.", at_once=True)
+
+    # --- the beginning ---
+
+    def greet(self, is_modern: bool | None) -> Greeting:
+        """Find out what the server is; `is_modern` is what it was the last time. Raises UpstreamError or UpstreamRefused."""
+        self.greeting = (self._discover() if is_modern is not False else None) or self._initialize()
+        if self.greeting.is_modern:
+            self._listen()
+        return self.greeting
+
+    def _discover(self) -> Greeting | None:
+        """MCP 2026-07-28, basic/transports/stdio, "Backward Compatibility": silence, too, shows an older server."""
+        try:
+            return discover(self._rpc, PROBE_SECONDS)
+        except UpstreamError:
+            if not self.is_alive or self._heard:
+                raise
+            return None
+
+    def _initialize(self) -> Greeting:
+        try:
+            return initialize(self._rpc, GREETING_SECONDS)
+        except UpstreamRefused as error:
+            # it was slow to begin, and has taken our first question after all
+            greeting = discover(self._rpc, PROBE_SECONDS) if error.code == UNSUPPORTED_PROTOCOL_VERSION else None
+            if greeting is None:
+                raise UpstreamError("The server refuses to begin.") from None
+            return greeting
+
+    def _listen(self) -> None:
+        """Ask to be told of changed lists, which servers of the handshake era do unasked."""
+        offers = {kind: self.greeting.capabilities.get(kind) for kind in LISTS}
+        tell = [kind for kind, offer in offers.items() if isinstance(offer, dict) and offer.get("listChanged")]
+        wanted = {f"{kind}ListChanged": True for kind in tell}
+        if wanted:
+            self._rpc.listen(wanted)
+
+    # --- what goes out ---
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._child.send(encode_json(message) + b"\n")
+        except UpstreamError as error:
+            self._end(str(error), at_once=True)  # half a message may be on its way
+            raise
+
+    # --- what comes in ---
+
+    def _read(self) -> None:
+        """The reading thread, to the end of the child's output."""
+        try:
+            self._take_lines()
+            sentence = ""
+        except UpstreamError as error:
+            sentence = str(error)
+        except OSError:
+            sentence = "The command's output cannot be read."
+        self._over.set()
+        self._end(sentence or self._last_words(), at_once=True)
+        os.close(self._child.output)
+
+    def _take_lines(self) -> None:
+        """Hand on each message. Raises UpstreamError for a child that only babbles."""
+        rubbish = idle = 0
+        for line in read_lines(self._child.output):
+            message = read_message(line)
+            if self._rpc.take(message):
+                self._heard += 1
+                rubbish = 0
+            else:
+                rubbish += 1
+            if rubbish > MAX_RUBBISH:
+                raise UpstreamError("The command does not speak MCP.")
+            idle = 0 if isinstance(message, dict) and "result" in message else idle + 1
+            if idle > PATIENCE:
+                time.sleep(PAUSE_SECONDS)
+
+    def _last_words(self) -> str:
+        self._child.has_ended.wait(CODE_SECONDS)
+        code = self._child.code
+        return "The command has closed its output." if code is None else f"The command has ended (with code {code})."
+
+    def _end(self, sentence: str, at_once: bool) -> None:
+        """The session is over, for everybody who waits; so is the process, which is not to be tried again soon if `at_once`."""
+        self._over.set()
+        self._rpc.fail(sentence)
+        (self._child.kill if at_once else self._child.stop)()
+
+
+class StdioServers:
+    """Starts children and greets them. Remembers of which era each command is, so that it has to be asked only once."""
+
+    def __init__(self, children: Children):
+        self._children = children
+        self._eras: OrderedDict[tuple[str, tuple[str, ...]], bool] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
+        """A session with a new child, which belongs to `owner`: a connection. Raises UpstreamError."""
+        key = (target.command, target.arguments)
+        is_modern = self._eras.get(key)
+        link = self._start(owner, target, capabilities, hear)
+        try:
+            greeting = link.greet(is_modern)
+        except UpstreamError:
+            if link.is_alive or is_modern is False:
+                link.fail()
+                raise
+            # some older servers end when they are asked what they do not know
+            self._children.forgive(owner)
+            link = self._start(owner, target, capabilities, hear)
+            greeting = self._greet_older(link)
+        with self._lock:
+            self._eras.pop(key, None)
+            self._eras[key] = greeting.is_modern
+            if len(self._eras) > MAX_KNOWN:
+                self._eras.popitem(last=False)
+        return link
+
+    def _start(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
+        return StdioLink(
+            self._children.start(
+                owner, target.command, target.arguments, target.environment, target.folder, secrets=target.secrets
+            ),
+            target,
+            capabilities,
+            hear,
+        )
+
+    def _greet_older(self, link: StdioLink) -> Greeting:
+        try:
+            return link.greet(False)
+        except UpstreamError:
+            link.fail()
+            raise
+
+
+def read_lines(end: int) -> Iterator[bytes]:
+    """The lines that come out of a pipe; one that never ended is not one. Raises UpstreamError for one that is too long."""
+    pieces: list[bytes] = []
+    size = 0
+    while data := os.read(end, CHUNK):
+        *ends, rest = data.split(b"\n")
+        for last in ends:
+            yield b"".join((*pieces, last))
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        if size > MAX_LINE:
+            raise UpstreamError("The command writes a line without end.")
+
+
+def read_message(line: bytes) -> Any:
+    """The JSON of a line; None if it is none."""
+    try:
+        return decode_json(line)
+    except ValueError:
+        return None
