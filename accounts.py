@@ -35,7 +35,7 @@ def insert_account(run: Run, vault: Vault, name: str, password_hash: str, now: i
     slug = find_free_slug(run, "home", name)
     profile_id = insert_profile(run, user.id, "home", slug, is_default=True, now=now)
     connection_id = insert_connection(run, vault, user.id, Draft("personal_context", "Personal Context", {}), now)
-    insert_member(run, profile_id, connection_id, "personal_context")
+    insert_member(run, profile_id, connection_id, "personal_context", now)
     return user
 
 

@@ -30,5 +30,5 @@ def join(
     connection_id = insert_connection(run, vault, profile.user_id, draft, now)
     if draft.connector in KINDS:
         insert_upstream(run, connection_id, source, definition)
-    insert_member(run, profile.id, connection_id, draft.name)
+    insert_member(run, profile.id, connection_id, draft.name, now)
     return connection_id

@@ -37,13 +37,13 @@ def acknowledge(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> 
     return {}
 
 
-def lister(name: str, listing: Callable[[Any, Any], list[dict[str, Any]]]) -> Handler:
+def lister(name: str, listing: Callable[[Any, Any, Request], list[dict[str, Any]]]) -> Handler:
     """A handler for a list. Lists are short and come whole, so that a cursor cannot be one of ours."""
 
     def handle(toolbox: Any, caller: Any, request: Request, _call: Call) -> dict[str, Any]:
         if request.params.get("cursor") is not None:
             raise ProtocolError(INVALID_PARAMS, "Unknown cursor")
-        return {name: listing(toolbox, caller)}
+        return {name: listing(toolbox, caller, request)}
 
     return handle
 
@@ -69,7 +69,9 @@ def get_prompt(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[
 
 def complete(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
     """Complete what a person is typing (MCP, server/utilities/completion)."""
-    return {"completion": toolbox.complete(caller, request.params["ref"], request.params["argument"], call)}
+    known = (request.params.get("context") or {}).get("arguments")
+    found = toolbox.complete(caller, request.params["ref"], request.params["argument"], call, filled_in=known)
+    return {"completion": found}
 
 
 METHODS: Mapping[str, Handler] = {
@@ -77,14 +79,14 @@ METHODS: Mapping[str, Handler] = {
     "initialize": initialize,
     "ping": acknowledge,
     "logging/setLevel": acknowledge,
-    "tools/list": lister("tools", lambda toolbox, caller: toolbox.list_tools(caller)),
+    "tools/list": lister("tools", lambda toolbox, caller, request: toolbox.list_tools(caller, modern=request.modern)),
     "tools/call": call_tool,
-    "resources/list": lister("resources", lambda toolbox, caller: toolbox.list_resources(caller)),
-    "resources/templates/list": lister("resourceTemplates", lambda toolbox, caller: toolbox.list_templates(caller)),
+    "resources/list": lister("resources", lambda toolbox, caller, _: toolbox.list_resources(caller)),
+    "resources/templates/list": lister("resourceTemplates", lambda toolbox, caller, _: toolbox.list_templates(caller)),
     "resources/read": read_resource,
     "resources/subscribe": acknowledge,
     "resources/unsubscribe": acknowledge,
-    "prompts/list": lister("prompts", lambda toolbox, caller: toolbox.list_prompts(caller)),
+    "prompts/list": lister("prompts", lambda toolbox, caller, _: toolbox.list_prompts(caller)),
     "prompts/get": get_prompt,
     "completion/complete": complete,
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from db import Database
-from listings import count_tools
+from shelf import count_tools, list_entries
 from store.profiles import FeatureSet, Member, Profile, list_feature_sets, list_members
 from tools import Connector
 
@@ -31,9 +31,10 @@ def describe_offer(
 ) -> Offer:
     """What there is to say of a profile before it is granted; `joining` is about to get a connection in it."""
     members = [member for member in list_members(db, profile.id) if member.is_enabled]
-    inside = [connectors[member.connector] for member in members if member.connector in connectors]
-    inside += [joining] if joining else []
-    sets = [(item, *count_tools(inside, frozenset({item.kind}))) for item in list_feature_sets(db, profile.id)]
+    entries = list_entries(db, connectors, profile.user_id, profile.id, None)
+    tools = [entry.item.feature for entry in entries if entry.item.kind == "tool" and entry.is_shown]
+    tools += joining.tools if joining else ()
+    sets = [(item, *count_tools(tools, frozenset({item.kind}))) for item in list_feature_sets(db, profile.id)]
     return Offer(profile, members, sets, is_granted)
 
 

@@ -5,53 +5,31 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from referencing import Registry
-
+from argument_checks import find_mistake
 from challenges import write_challenge
 from crypto import Unreadable, Vault, new_id
 from db import Database
 from errors import FetchError, PosternError, ProtocolError, SignInNeeded, ToolError, trace
 from fetch import Fetcher
-from listings import LISTERS, features_of, match_template
+from forwarded import Forwarder
+from shelf import Entry, Item, list_entries
 from store.cache import ScopedCache
-from store.connections import Connection, Draft, get_connection, list_secrets
+from store.connections import Connection, Draft, list_secrets
 from store.personal_context import PersonalContextStorage
-from store.profiles import Member, list_granted_kinds, list_members
+from store.profiles import list_granted_kinds
 from store.tokens import Caller
 from tools import Call, Connector, Context, Greet, Prompt, Tool, text
+from views import View, build_view
 
 log = logging.getLogger("postern.toolbox")
 
 INVALID_PARAMS = -32602
 TOKEN_NAMES = ("access_token", "refresh_token")
 STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
-
-
-@dataclass(frozen=True)
-class Offered:
-    """A feature under the name that one profile gives it, with the connection behind it."""
-
-    feature: Any
-    connection: Connection
-
-
-@dataclass(frozen=True)
-class View:
-    """All that one grant may see, prepared: listings as they are sent, and the way from a name to its feature."""
-
-    revision: int
-    tools: Mapping[str, Offered]
-    resources: Mapping[str, Offered]
-    templates: Mapping[str, Offered]
-    prompts: Mapping[str, Offered]
-    listings: Mapping[str, list[dict[str, Any]]]
-    validators: Mapping[str, Draft202012Validator]
 
 
 class Toolbox:
@@ -67,21 +45,23 @@ class Toolbox:
         *,
         greet: Greet | None = None,
         find_token: Callable[[Connection], str] | None = None,
+        forward: Forwarder | None = None,
     ):
         self._greet, self._find_token = greet, find_token
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
+        self._forward = forward  # None: other servers' features can be looked at, but not called
         self._views: dict[str, View] = {}
 
     # --- tools ---
 
-    def list_tools(self, caller: Caller) -> list[dict[str, Any]]:
-        """The tools of `tools/list`, always in the same order."""
-        return self.view(caller).listings["tools"]
+    def list_tools(self, caller: Caller, *, modern: bool = True) -> list[dict[str, Any]]:
+        """The tools of `tools/list`, always in the same order; as clients of the handshake era can read them if not `modern`."""
+        return self.view(caller).listings["tools" if modern else "old tools"]
 
     def find_tool(self, caller: Caller, name: str) -> Tool | None:
         """The tool behind a name, or None if this caller has no such tool."""
-        offered = self.view(caller).tools.get(name)
-        return offered.feature if offered else None
+        item = self.view(caller).tools.get(name)
+        return item.feature if item else None
 
     def call_tool(self, caller: Caller, name: str, arguments: dict[str, Any], call: Call) -> dict[str, Any]:
         """The result of `tools/call`. What went wrong inside the tool is a result too (`isError`), so that the model can mend it.
@@ -89,13 +69,13 @@ class Toolbox:
         Raises ProtocolError for a tool that this caller does not have, whether it exists or not.
         """
         view = self.view(caller)
-        offered = view.tools.get(name)
-        if offered is None:
+        item = view.tools.get(name)
+        if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown tool")
-        if mistake := find_mistake(view.validators[name], arguments):
+        if mistake := find_mistake(view.checkers[name], arguments):
             return failure(mistake)
         try:
-            return offered.feature.run(self.context(offered.connection, call), arguments).to_json()
+            return item.feature.run(self._context_of(item, call), arguments).to_json()
         except SignInNeeded as error:
             return sign_in_failure(error, caller.resource)
         except (ToolError, FetchError) as error:
@@ -103,8 +83,8 @@ class Toolbox:
         except PosternError:
             raise
         except Exception as error:
-            error_id, name = new_id(), offered.feature.name
-            log.error("tool %s of connection %s failed, error %s: %s", name, offered.connection.id, error_id, trace(error))
+            error_id = new_id()
+            log.error("tool %s of connection %s failed, error %s: %s", name, item.connection.id, error_id, trace(error))
             return failure(f"The tool failed inside Postern. The server's log has the details under {error_id}.")
 
     # --- resources ---
@@ -118,16 +98,12 @@ class Toolbox:
         return self.view(caller).listings["templates"]
 
     def read_resource(self, caller: Caller, uri: str, call: Call) -> list[dict[str, Any]] | None:
-        """The contents of `resources/read`; None if this caller has no such resource. Contents keep the URI asked for."""
-        view = self.view(caller)
-        if offered := view.resources.get(uri):
-            contents = offered.feature.read(self.context(offered.connection, call), offered.feature.uri)
-            return [{**item, "uri": uri} for item in contents]
-        for template, offered in view.templates.items():
-            if (values := match_template(template, uri)) is not None:
-                contents = offered.feature.read(self.context(offered.connection, call), uri, values)
-                return [{**item, "uri": uri} for item in contents]
-        return None
+        """The contents of `resources/read`; None if this caller has no such resource. Contents of ours keep the URI asked for."""
+        reader = self.view(caller).find_reader(uri)
+        if reader is None:
+            return None
+        contents = reader.read(self._context_of(reader.item, call))
+        return contents if reader.item.source else [{**item, "uri": uri} for item in contents]
 
     # --- prompts and completion ---
 
@@ -137,28 +113,39 @@ class Toolbox:
 
     def get_prompt(self, caller: Caller, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
         """The result of `prompts/get`. Raises ProtocolError for an unknown prompt or a missing argument."""
-        offered = self.view(caller).prompts.get(name)
-        if offered is None:
+        item = self.view(caller).prompts.get(name)
+        if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown prompt")
-        prompt: Prompt = offered.feature
+        prompt: Prompt = item.feature
         missing = [argument for argument, _, required in prompt.arguments if required and argument not in arguments]
         if missing:
             raise ProtocolError(INVALID_PARAMS, f"Missing argument: {missing[0]}")
         known = {argument for argument, _, _ in prompt.arguments}
         given = {key: value for key, value in arguments.items() if key in known}
-        messages = prompt.get(self.context(offered.connection, call), given)
-        return {"description": prompt.description, "messages": messages}
+        answer = prompt.get(self._context_of(item, call), given)
+        return answer if isinstance(answer, dict) else {"description": prompt.description, "messages": answer}
 
-    def complete(self, caller: Caller, ref: Mapping[str, Any], argument: Mapping[str, str], call: Call) -> dict[str, Any]:
+    def complete(
+        self,
+        caller: Caller,
+        ref: Mapping[str, Any],
+        argument: Mapping[str, str],
+        call: Call,
+        *,
+        filled_in: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """The `completion` of `completion/complete`: at most 100 values. Raises ProtocolError for an unknown reference."""
         view = self.view(caller)
-        offered = view.prompts.get(ref["name"]) if ref["type"] == "ref/prompt" else view.templates.get(ref["uri"])
-        if offered is None:
+        item = view.prompts.get(ref["name"]) if ref["type"] == "ref/prompt" else view.templates.get(ref["uri"])
+        if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown reference")
-        if offered.feature.complete is None:
+        if item.feature.complete is None:
             return {"values": [], "total": 0, "hasMore": False}
-        values = offered.feature.complete(self.context(offered.connection, call), argument["name"], argument["value"])
-        return {"values": values[:100], "total": len(values), "hasMore": len(values) > 100}
+        context = replace(self._context_of(item, call), filled_in=filled_in or {})
+        answer = item.feature.complete(context, argument["name"], argument["value"])
+        if isinstance(answer, dict):
+            return answer
+        return {"values": answer[:100], "total": len(answer), "hasMore": len(answer) > 100}
 
     # --- what stands behind them ---
 
@@ -173,6 +160,13 @@ class Toolbox:
             secrets = {name: value for name, value in secrets.items() if name not in TOKEN_NAMES}
             secrets["access_token"] = self._find_token(connection)  # a good one, and never what it is renewed with
         return self._context(self._connectors[connection.connector], connection.id, connection.settings, secrets, call)
+
+    def _context_of(self, item: Item, call: Call) -> Context:
+        """What a feature's handler gets. The way to another server takes its secrets from the database by itself."""
+        if item.source is None:
+            return self.context(item.connection, call)
+        connector = self._connectors[item.connection.connector]
+        return self._context(connector, item.connection.id, item.connection.settings, {}, call)
 
     def try_draft(self, draft: Draft, connection: Connection | None) -> str:
         """Try what a person typed before it is kept; answers what was found. Raises ToolError with the reason if it fails."""
@@ -215,46 +209,17 @@ class Toolbox:
         if len(self._views) > 1_000:
             self._views.clear()
         kinds = list_granted_kinds(self._db, caller.grant_id)
-        members = [
-            (self._connectors[member.connector], member, get_connection(self._db, caller.user_id, member.connection_id))
-            for member in list_members(self._db, caller.profile_id)
-            if member.is_enabled and member.connector in self._connectors
-        ]
-        return build_view(caller.revision, kinds, members)
+        return build_view(caller.revision, kinds, self.list_entries(caller.user_id, caller.profile_id))
+
+    def list_entries(self, user_id: str, profile_id: str) -> list[Entry]:
+        """Everything in a profile of the user's, whoever may see it."""
+        return list_entries(self._db, self._connectors, user_id, profile_id, self._forward)
 
 
 def with_defaults(connector: Connector, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the default of each field that was left out or is empty."""
     defaults = {field.name: field.default_value for field in connector.fields if field.kind != "secret"}
     return defaults | {name: value for name, value in settings.items() if value not in ("", None)}
-
-
-def build_view(revision: int, kinds: frozenset[str], members: list[tuple[Connector, Member, Connection]]) -> View:
-    """Name and list the features of a profile's connections, as far as the feature sets of these kinds include them."""
-    shelves: dict[str, dict[str, Offered]] = {"tools": {}, "resources": {}, "templates": {}, "prompts": {}}
-    listings: dict[str, list[dict[str, Any]]] = {shelf: [] for shelf in shelves}
-    for connector, member, connection in members:
-        for shelf, feature in features_of(connector, kinds):
-            name, listing = LISTERS[type(feature)](feature, member)
-            shelves[shelf][name] = Offered(feature, connection)
-            listings[shelf].append(listing)
-    validators = {
-        name: Draft202012Validator(offered.feature.input_schema, registry=Registry())  # an empty registry: no $ref is fetched
-        for name, offered in shelves["tools"].items()
-    }
-    return View(revision=revision, listings=listings, validators=validators, **shelves)
-
-
-# --- results ---
-
-
-def find_mistake(validator: Draft202012Validator, arguments: dict[str, Any]) -> str | None:
-    """What is wrong with a tool's arguments, in one sentence for the model; None if nothing is."""
-    error = best_match(validator.iter_errors(arguments))
-    if error is None:
-        return None
-    where = error.json_path.removeprefix("$").removeprefix(".")
-    return f"Invalid arguments: {where + ': ' if where else ''}{error.message[:300]}"
 
 
 def failure(message: str) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Tool:
     streams: bool = False  # True: may log, ask or report progress, so that it gets a thread of its own
     icons: tuple[Mapping[str, Any], ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] | None = None  # as another server listed it; a list then starts from this
 
     @cached_property
     def has_headers(self) -> bool:
@@ -83,6 +84,7 @@ class Resource:
     description: str
     mime_type: str
     read: Callable[[Context, str], list[dict[str, Any]]]
+    raw: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,19 +97,25 @@ class ResourceTemplate:
     description: str
     mime_type: str
     read: Callable[[Context, str, dict[str, str]], list[dict[str, Any]]]
-    complete: Callable[[Context, str, str], list[str]] | None = None  # (context, variable, typed so far)
+    complete: Completer | None = None
+    raw: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt; `get(context, arguments)` answers messages. `arguments`: (name, description, required)."""
+    """A prompt; `get(context, arguments)` answers messages, or the whole result. `arguments`: (name, description, required)."""
 
     name: str
     title: str
     description: str
-    get: Callable[[Context, dict[str, str]], list[dict[str, Any]]]
+    get: Callable[[Context, dict[str, str]], list[dict[str, Any]] | dict[str, Any]]
     arguments: tuple[tuple[str, str, bool], ...] = ()
-    complete: Callable[[Context, str, str], list[str]] | None = None
+    complete: Completer | None = None
+    raw: Mapping[str, Any] | None = None
+
+
+# (context, variable, typed so far) -> values, or the whole `completion`
+Completer = Callable[["Context", str, str], "list[str] | dict[str, Any]"]
 
 
 @dataclass(frozen=True)
@@ -263,6 +271,7 @@ class Context:
     now: int  # epoch seconds
     call: Call
     greet: Greet | None = None  # only where a connection to another MCP server is tried
+    filled_in: Mapping[str, str] = field(default_factory=dict)  # completion only: what is known of the other variables
 
 
 @dataclass(frozen=True)
@@ -273,9 +282,12 @@ class Result:
     content: list[dict[str, Any]] | None = None
     is_error: bool = False
     meta: dict[str, Any] | None = None
+    raw: dict[str, Any] | None = None  # another server's result, passed on as it came; then nothing else here counts
 
     def to_json(self) -> dict[str, Any]:
         """The result of `tools/call` (MCP, server/tools)."""
+        if self.raw is not None:
+            return self.raw
         content = self.content
         if content is None:
             content = [text(json.dumps(self.structured, ensure_ascii=False))]

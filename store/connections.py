@@ -178,6 +178,12 @@ def get_connection(db: Database, user_id: str, connection_id: str) -> Connection
     return found[0]
 
 
+def find_connection(db: Database, connection_id: str) -> Connection | None:
+    """A connection, whoever's it is: for periodic work."""
+    found = load_connections(db, "c.id = :connection_id", connection_id=connection_id)
+    return found[0] if found else None
+
+
 def list_connections(db: Database, user_id: str) -> list[Connection]:
     """A user's connections, by name."""
     return load_connections(db, "c.user_id = :user_id ORDER BY c.name", user_id=user_id)
@@ -198,13 +204,18 @@ def load_connections(db: Database, condition: str, **values: str) -> list[Connec
         """,  # noqa: S608 (no part of it comes from outside)
         **values,
     )
-    return [as_connection(row, secret_names(db, row["id"])) for row in rows]
-
-
-def secret_names(db: Database, connection_id: str) -> frozenset[str]:
-    """Which secrets a connection has."""
-    rows = db.query("SELECT name FROM credentials WHERE connection_id = :connection_id", connection_id=connection_id)
-    return frozenset(row["name"] for row in rows)
+    names = db.query(
+        f"""
+        SELECT connection_id, name
+        FROM credentials
+        WHERE connection_id IN (SELECT c.id FROM connections c WHERE {condition})
+        """,  # noqa: S608 (no part of it comes from outside)
+        **values,
+    )
+    secrets: dict[str, set[str]] = {}
+    for row in names:
+        secrets.setdefault(row["connection_id"], set()).add(row["name"])
+    return [as_connection(row, frozenset(secrets.get(row["id"], ()))) for row in rows]
 
 
 def as_connection(row: Row, names: frozenset[str]) -> Connection:

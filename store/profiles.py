@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from crypto import new_id
 from db import Database, Row, Run
-from errors import NotFound
+from errors import InvalidInput, NotFound
+from store.members import Member, choose_prefix, insert_member, list_members
 from store.revisions import bump_features
 
+__all__ = ("Member", "choose_prefix", "insert_member", "list_members")  # a profile is its members: they can be had here too
 BUILT_IN_SETS = (("all", "Everything"), ("read_only", "Read only"))
 
 
@@ -22,17 +24,6 @@ class Profile:
     slug: str
     name: str
     is_default: bool
-
-
-@dataclass(frozen=True)
-class Member:
-    """A connection's place in a profile."""
-
-    connection_id: str
-    connector: str
-    name: str
-    prefix: str
-    is_enabled: bool = True  # False: switched off, so nothing of it is listed or called
 
 
 @dataclass(frozen=True)
@@ -80,6 +71,63 @@ def insert_profile(run: Run, user_id: str, name: str, slug: str, *, is_default: 
     return profile_id
 
 
+def create_profile(db: Database, user_id: str, name: str, slug: str, *, now: int) -> Profile:
+    """Make a further profile. Raises InvalidInput if the name is taken, or the address by anybody on this server."""
+    with db.write() as run:
+        check_profile_name(run, user_id, name, "")
+        if run("SELECT id FROM profiles WHERE slug = :slug", slug=slug):
+            raise InvalidInput("Please look at the marked fields.", {"slug": "This address is taken."})
+        profile_id = insert_profile(run, user_id, name, slug, is_default=False, now=now)
+    return Profile(profile_id, user_id, slug, name, False)
+
+
+def rename_profile(db: Database, user_id: str, profile_id: str, name: str) -> None:
+    """Call a profile something else; its address stays. Raises InvalidInput if the name is taken."""
+    with db.write() as run:
+        check_profile_name(run, user_id, name, profile_id)
+        renamed = run(
+            """
+            UPDATE profiles
+            SET name = :name
+            WHERE id = :id AND user_id = :user_id
+            RETURNING id
+            """,
+            name=name,
+            id=profile_id,
+            user_id=user_id,
+        )
+        if not renamed:
+            raise NotFound("no such profile")
+
+
+def check_profile_name(run: Run, user_id: str, name: str, profile_id: str) -> None:
+    """Raise InvalidInput if another profile of this user has the name."""
+    if run(
+        "SELECT id FROM profiles WHERE user_id = :user_id AND name = :name AND id <> :id",
+        user_id=user_id,
+        name=name,
+        id=profile_id,
+    ):
+        raise InvalidInput("Please look at the marked fields.", {"profile_name": "You already have a profile of this name."})
+
+
+def delete_profile(db: Database, user_id: str, profile_id: str) -> None:
+    """Remove a profile with all access that was given to it. Raises NotFound for another's, and for the default one."""
+    with db.write() as run:
+        gone = run(
+            """
+            DELETE FROM profiles
+            WHERE id = :id AND user_id = :user_id AND is_default = 0
+            RETURNING id
+            """,
+            id=profile_id,
+            user_id=user_id,
+        )
+        if not gone:
+            raise NotFound("no such profile that can be deleted")
+        bump_features(run)
+
+
 def find_free_slug(run: Run, wanted: str, owner_name: str) -> str:
     """An address that nobody has: `wanted`, else with the owner's name, else with a random end."""
     polite = re.sub(r"[^a-z0-9-]+", "-", f"{wanted}-{owner_name}".lower()).strip("-")[:32]
@@ -112,52 +160,6 @@ def find_profile_by_slug(db: Database, user_id: str, slug: str) -> Profile | Non
 def as_profile(row: Row) -> Profile:
     """A row as a Profile."""
     return Profile(row["id"], row["user_id"], row["slug"], row["name"], bool(row["is_default"]))
-
-
-# --- members ---
-
-
-def insert_member(run: Run, profile_id: str, connection_id: str, wanted_prefix: str) -> None:
-    """Let a connection join at the end, in an open transaction. The first one gets no prefix, later ones a free one."""
-    taken = {row["prefix"] for row in run("SELECT prefix FROM profile_connections WHERE profile_id = :id", id=profile_id)}
-    run(
-        """
-        INSERT INTO profile_connections
-            (profile_id, connection_id, position, prefix)
-        VALUES
-            (:profile_id, :connection_id, :position, :prefix)
-        """,
-        profile_id=profile_id,
-        connection_id=connection_id,
-        position=len(taken) + 1,
-        prefix=choose_prefix(wanted_prefix, taken),
-    )
-    bump_features(run)
-
-
-def choose_prefix(wanted: str, taken: set[str]) -> str:
-    """'' for the first; else `wanted` in letters that a tool's name may hold, numbered if it is taken."""
-    if not taken:
-        return ""
-    base = re.sub(r"[^a-z0-9]+", "_", wanted.lower()).strip("_")[:20] or "more"
-    numbered = (base if number == 1 else f"{base}{number}" for number in range(1, len(taken) + 2))
-    return next(prefix for prefix in numbered if prefix not in taken)
-
-
-def list_members(db: Database, profile_id: str) -> list[Member]:
-    """The connections of a profile, in order."""
-    rows = db.query(
-        """
-        SELECT c.id, c.connector, c.name, m.prefix, COALESCE(u.is_enabled, 1) AS is_enabled
-        FROM profile_connections m
-        JOIN connections c ON c.id = m.connection_id
-        LEFT JOIN upstreams u ON u.connection_id = c.id
-        WHERE m.profile_id = :profile_id
-        ORDER BY m.position, c.id
-        """,
-        profile_id=profile_id,
-    )
-    return [Member(row["id"], row["connector"], row["name"], row["prefix"], bool(row["is_enabled"])) for row in rows]
 
 
 # --- feature sets ---

@@ -20,7 +20,9 @@ FLOORS = {
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6": "callers cors jobs limits offers protocol toolbox",
-    "5": "accounts connectors.catalog joining listings preregistration",
+    "5.7": "views",
+    "5.5": "discovery shelf",
+    "5": "accounts connectors.catalog feature_checks forwarded joining listings preregistration",
     "4.7": "forwarding",
     "4.5": "continuing client_documents",
     "4.4": "upstream_tokens",
@@ -30,17 +32,20 @@ FLOORS = {
     "3.7": "upstream_clients",
     "3.6": "upstream_metadata upstream_stdio",
     "3.5": "client_assertions definitions",
-    "3.2": "store.emulated_documents store.upstream_signins",
+    "3.2": "store.emulated_documents store.features store.profiles store.upstream_signins",
     "3": "store.*",
     "2.9": "upstream_greeting",
-    "2.8": "store.sessions upstream_rpc",
+    "2.8": "store.looks store.members store.sessions upstream_rpc",
     "2.7": "links",
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1.5": "channels",
     "1": "callback children config crypto db_postgres fetch",
     "0.5": "carrier gate_worker warden",
-    "0": "addresses assistants challenges errors event_lines gate_io jail lead streams strict_json tails texts wire",
+    "0": (
+        "addresses argument_checks assistants challenges errors event_lines gate_io jail lead "
+        "naming streams strict_json tails texts wire"
+    ),
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may

@@ -37,7 +37,7 @@ class FakeToolbox:
         self.handlers[name] = handler
         self.tools[name] = Tool(name, name, "", schema or {"type": "object"}, handler, streams=streams)
 
-    def list_tools(self, caller):
+    def list_tools(self, caller, *, modern):
         return [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]
 
     def list_nothing(self, caller):

@@ -15,7 +15,7 @@ class Recorder:
     """A toolbox that answers with how it was called."""
 
     def __getattr__(self, name):
-        return lambda *arguments: [name, *arguments]
+        return lambda *arguments, **options: [name, *arguments, *options.values()]
 
 
 class Empty:
@@ -36,7 +36,7 @@ def run(method, toolbox=None, modern=True, **params):
 @pytest.mark.parametrize(
     ("method", "params", "result"),
     [
-        ("tools/list", {}, {"tools": ["list_tools", "alice"]}),
+        ("tools/list", {}, {"tools": ["list_tools", "alice", True]}),
         ("resources/list", {"cursor": None}, {"resources": ["list_resources", "alice"]}),
         ("resources/templates/list", {}, {"resourceTemplates": ["list_templates", "alice"]}),
         ("prompts/list", {}, {"prompts": ["list_prompts", "alice"]}),
@@ -44,7 +44,7 @@ def run(method, toolbox=None, modern=True, **params):
         ("tools/call", {"name": "a", "arguments": {"b": 1}}, ["call_tool", "alice", "a", {"b": 1}, CALL]),
         ("resources/read", {"uri": "a:b"}, {"contents": ["read_resource", "alice", "a:b", CALL]}),
         ("prompts/get", {"name": "a", "arguments": None}, ["get_prompt", "alice", "a", {}, CALL]),
-        ("completion/complete", {"ref": 1, "argument": 2}, {"completion": ["complete", "alice", 1, 2, CALL]}),
+        ("completion/complete", {"ref": 1, "argument": 2}, {"completion": ["complete", "alice", 1, 2, CALL, None]}),
         ("ping", {}, {}),
         ("logging/setLevel", {"level": "debug"}, {}),
         ("server/discover", {}, {"supportedVersions": ["2026-07-28"], "capabilities": LISTENING}),

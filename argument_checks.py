@@ -1,0 +1,135 @@
+"""Checks a tool's arguments against its schema, as far as that is safe with a schema that a stranger wrote. Fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+PARTS_MAX = 10_000  # subschemas, each counted as often as it is referred to
+NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})  # keyword -> {name: schema}
+DATA = frozenset({"const", "enum", "default", "examples"})  # no schema inside
+PATTERNS = frozenset({"pattern", "patternProperties", "propertyNames", "unevaluatedProperties"})
+# What turns to its opposite, or may, where a schema inside it accepts more than it should.
+DELICATE = frozenset({"not", "oneOf", "if", "then", "else", "contains", "minContains", "maxContains"})
+MOVING = frozenset({"$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef"})
+
+
+class Checker(Protocol):
+    """Finds what is wrong with arguments."""
+
+    def iter_errors(self, instance: Any) -> Iterator[Any]:
+        """The mistakes, one after the other."""
+
+
+class TooMuch(Exception):
+    """Nobody can say beforehand how long it takes to check something against this schema."""
+
+
+def own_checker(schema: Mapping[str, Any]) -> Checker:
+    """A checker for a schema of ours."""
+    return Draft202012Validator(schema, registry=Registry())  # an empty registry: no $ref is fetched
+
+
+def strange_checker(schema: Mapping[str, Any]) -> Checker | None:
+    """A checker for a server's schema; None if it is left to that server, which has to check by itself anyway.
+
+    Patterns are not tried: a regular expression can be written so that it takes hours, and holds up the whole process. Nor is
+    a schema that refers elsewhere or to itself, or that grows without end as references are followed.
+    """
+    try:
+        count_parts(schema, schema, (), [PARTS_MAX])
+    except (TooMuch, RecursionError):
+        return None
+    if not PATTERNS.isdisjoint(keywords_of(schema)):
+        schema = without(schema, PATTERNS | DELICATE)
+    return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Raise ValueError unless this is a JSON Schema, of the dialect that it says."""
+    try:
+        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+    except (SchemaError, RecursionError):
+        raise ValueError("is no valid JSON Schema") from None
+
+
+def subschemas(schema: Any) -> Iterator[Any]:
+    """What stands in a schema where a schema may stand, and some things where none may."""
+    for keyword, value in schema.items() if isinstance(schema, dict) else ():
+        if keyword in NAMED and isinstance(value, dict):
+            yield from value.values()
+        elif keyword not in DATA and isinstance(value, dict):
+            yield value
+        elif keyword not in DATA and isinstance(value, list):
+            yield from (item for item in value if isinstance(item, dict))
+
+
+def count_parts(schema: Any, root: Any, way: tuple[str, ...], left: list[int]) -> None:
+    """Walk a schema as a check might, along each reference. Raises TooMuch for a circle, or once `left` is used up."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise TooMuch
+    if isinstance(schema, dict):
+        if MOVING & schema.keys() or ("$id" in schema and schema is not root):
+            raise TooMuch
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            if reference in way:
+                raise TooMuch
+            count_parts(find_part(root, reference), root, (*way, reference), left)
+    for part in subschemas(schema):
+        count_parts(part, root, way, left)
+
+
+def find_part(root: Any, reference: str) -> Any:
+    """The part of a schema that a reference means (RFC 6901). Raises TooMuch for what is not in it."""
+    if reference == "#" or not reference.startswith("#/") or "%" in reference:
+        raise TooMuch
+    part = root
+    for step in reference[2:].split("/"):
+        name = step.replace("~1", "/").replace("~0", "~")
+        if not isinstance(part, dict) or name not in part:
+            raise TooMuch
+        part = part[name]
+    return part
+
+
+def keywords_of(schema: Any) -> Iterator[str]:
+    """Every keyword of a schema and of those in it."""
+    yield from schema
+    for part in subschemas(schema):
+        yield from keywords_of(part)
+
+
+def without(schema: Any, dropped: frozenset[str]) -> Any:
+    """A copy of a schema that says nothing by these keywords, nor by what depends on whether a pattern fits."""
+    if isinstance(schema, list):
+        return [without(item, dropped) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    here = dropped | {"additionalProperties"} if "patternProperties" in schema else dropped
+    kept = {}
+    for keyword, value in schema.items():
+        if keyword in NAMED - here and isinstance(value, dict):
+            kept[keyword] = {name: without(part, dropped) for name, part in value.items()}
+        elif keyword not in here:
+            kept[keyword] = value if keyword in DATA else without(value, dropped)
+    return kept
+
+
+def find_mistake(checker: Checker | None, arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with a tool's arguments, in one sentence for the model; None if nothing is, or nobody can tell."""
+    try:
+        error = best_match(checker.iter_errors(arguments)) if checker else None
+    except (Unresolvable, RecursionError):
+        return None  # a reference to what was left out above
+    if error is None:
+        return None
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    return f"Invalid arguments: {where + ': ' if where else ''}{error.message[:300]}"
