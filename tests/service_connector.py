@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def who_am_i(context: Context) -> str:
     )
     if answer.status != 200:
         raise ToolError(f"status {answer.status}, secrets {sorted(context.secrets)}")
-    return answer.body.decode()
+    return f"{os.getpid()} {answer.body.decode()}"
 
 
 CONNECTOR = Connector(

@@ -33,13 +33,13 @@ ROWS = {
     "anonymous urls": "S-01 S-02 S-03 S-05 S-06 S-07 S-08 S-09 S-10 S-11 S-12 S-13 S-14 S-15 S-16 S-17",
     "revocation": "V-01 V-02 V-04 V-05 V-07 V-09 V-10 V-11 V-12",
     "consent": "K-01 K-03 K-04 K-05 K-07 K-08 K-09 K-10 K-11 K-12 K-13",
+    "upstream oauth": "O-01 O-02 O-03 O-04 O-05 O-06 O-07 O-08 O-09 O-10 O-11 S-20 S-21",
     "proxy": "H-01 H-02 H-03 H-04 H-05 H-07",
     "untrusted text": "X-01 X-02 X-03 X-04 X-06 X-07 X-08 X-09",
 }
 
 # A row, or the part of it that is named, and what it waits for. At most ten.
 PUT_OFF = {
-    "K-09": "no connection signs in at another server yet, so nobody comes back from one",
     "K-11": "nothing asks by a URL (elicitation) yet",
     "W-15": "nothing that would ask for the password again (stdio, key rotation, export) is there yet",
 }
@@ -50,6 +50,7 @@ ELSEWHERE = {
     "H-07": ("test_routes", "test_a_stranger_can_open_what_is_on_the_list_and_nothing_else"),
     "X-04": ("test_canary", "test_no_secret_is_left_anywhere"),
     "X-09": ("test_gate_worker", "test_it_logs_a_request_without_its_query_and_headers"),
+    "O-08": ("test_upstream_tokens", "test_two_workers_refresh_once"),
     "S-05": ("test_fetch", "test_it_looks_up_once_and_dials_what_it_vetted"),
     "S-06": ("test_fetch", "test_it_follows_no_redirect"),
     "S-07": ("test_fetch", "test_an_answer_that_only_drips_ends_at_the_deadline"),
