@@ -16,6 +16,7 @@ COPY *.py schema.sql LICENSE ./
 COPY migrations ./migrations
 COPY store ./store
 COPY connectors ./connectors
+COPY catalogue ./catalogue
 COPY templates ./templates
 COPY static ./static
 

@@ -9,6 +9,7 @@ from store.api_keys import list_keys
 from store.connections import list_connections
 from store.profiles import list_members, list_profiles
 from store.sessions import end_session, list_sessions
+from store.upstreams import list_upstreams
 from web import current_user, now, page, see_other, state
 
 bp = Blueprint("admin", __name__)
@@ -27,6 +28,7 @@ def overview() -> Response:
         profiles=profiles,
         connections=list_connections(state().db, user.id),
         connectors=state().connectors,
+        upstreams=list_upstreams(state().db, user.id),
         choices=list_choices(user),
         sessions=list_sessions(state().db, user.id, now=now()),
         keys=list_keys(state().db, user.id),

@@ -14,10 +14,11 @@ from guarded import check_may_define, list_choices
 from joining import join
 from offers import describe_offer, find_choice
 from store.api_keys import check_key_name, insert_key, revoke_key
-from store.connections import find_free_name
+from store.connections import Draft, find_free_name
 from store.profiles import FeatureSet, Profile, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
+from upstream_forms import form_of, settle_draft
 from web import current_user, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
@@ -57,7 +58,8 @@ def new() -> Response:
     if name and connector is None:
         raise NotFound("no such connector")
     check_may_define(user, name, "/keys/new?" + urlencode({"connector": name}))
-    return serve_form(Desk(user, connector), ACTIONS, show)
+    typed = request.form if request.method == "POST" else None
+    return serve_form(Desk(user, form_of(connector, typed) if connector else None), ACTIONS, show)
 
 
 @bp.post("/keys/<key_id>/revoke")
@@ -105,6 +107,11 @@ def place_of(desk: Desk) -> tuple[str, ...]:
     return desk.user.id, desk.connector.name, ""
 
 
+def read_connection(connector: Connector, typed: dict[str, str]) -> Draft:
+    """The connection that was typed, checked."""
+    return settle_draft(state().db, state().vault, state().fetch, read_draft(connector, typed), None)
+
+
 def read_wish(user: User, typed: dict[str, str]) -> Wish:
     """The key that was asked for. Raises InvalidInput with what has to be mended."""
     name = check_key_name(typed.get("key_name", ""))
@@ -121,14 +128,14 @@ def try_out(desk: Desk) -> Response:
     """Ask the service whether what was typed works; nothing is kept."""
     if desk.connector is None:
         raise InvalidInput("There is nothing to test here.")
-    return show(desk, note=state().toolbox.try_draft(read_draft(desk.connector, read_typed(desk)), None))
+    return show(desk, note=state().toolbox.try_draft(read_connection(desk.connector, read_typed(desk)), None))
 
 
 def make(desk: Desk) -> Response:
     """Make the key, and before it the connection, all or nothing. The answer is the only page that ever shows the key."""
     typed, db = read_typed(desk), state().db
     wish = read_wish(desk.user, typed)
-    draft = read_draft(desk.connector, typed) if desk.connector else None
+    draft = read_connection(desk.connector, typed) if desk.connector else None
     state().limits.api_key(desk.user.id)
     with db.write() as run:
         if draft:

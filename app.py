@@ -17,7 +17,9 @@ import api_keys
 import clients
 import connect
 import connections
+import exporting
 import health
+import importing
 import oauth
 import people
 import register
@@ -33,13 +35,14 @@ from db import check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
 from jobs import Jobs, Task, for_each
+from known_servers import KnownServers
 from limits import Limits
 from mcp_bridge import Bridge
 from startup import HERE, MIGRATIONS
 from store.api_keys import purge_keys
 from store.assertions import purge_assertions
 from store.authorizations import purge_requests
-from store.cache import purge_cache
+from store.cache import ScopedCache, purge_cache
 from store.clients import purge_clients
 from store.connections import list_connections_of
 from store.continuations import purge_continuations
@@ -61,7 +64,8 @@ from upstream_tokens import get_tokens
 TEN_MINUTES, HOUR, DAY = 600, 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
 PAGES = (
-    people.bp, connect.bp, connections.bp, upstream_pages.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp,
+    people.bp, connect.bp, connections.bp, upstream_pages.bp, importing.bp, exporting.bp, api_keys.bp, admin.bp, clients.bp,
+    register.bp, oauth.bp,
     wellknown.bp, health.bp,
 )  # fmt: skip
 
@@ -117,10 +121,12 @@ def create_app(
         settings=settings,
         db=db,
         vault=vault,
+        fetch=fetch,
         connectors=connectors,
         toolbox=toolbox,
         sign_ins=sign_ins,
         limits=Limits(db, clock),
+        servers=KnownServers(HERE / "catalogue", settings.registry_url, fetch, ScopedCache(db, vault, "shared", clock)),
         documents=ClientDocuments(db, fetch, settings, clock),
         assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
         clock=clock,
@@ -163,6 +169,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
         Task("purge the sign-in log", HOUR, lambda now: purge_sign_ins(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
+        Task("refresh the registry", 6 * HOUR, lambda _now: state.servers.refresh()),
         Task("purge personal context", DAY, lambda now: purge_personal_context(db, before=now - 90 * DAY)),
     ]
     for connector in state.connectors.values():

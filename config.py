@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from addresses import parse_url
 from errors import ConfigError
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -39,6 +40,7 @@ class Settings:
     registration: str
     allow_stdio: bool
     allow_stdio_unconfined: bool
+    registry_url: str | None
     allow_private_upstreams: frozenset[str]
     log_level: str
     host: str
@@ -129,6 +131,12 @@ def parse_public_url(text: str) -> str:
     if parts.scheme == "http" and not is_loopback_host(parts.netloc):
         raise ValueError("must begin with https:// unless it is localhost")
     return parts.scheme + "://" + parts.netloc.lower()
+
+
+def parse_address(text: str) -> str:
+    """Any address that can be fetched."""
+    parse_url(text)
+    return text
 
 
 def parse_database_url(text: str) -> str:
@@ -227,6 +235,7 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "REGISTRATION": (one_of("open", "closed"), "open"),
     "ALLOW_STDIO": (parse_flag, "0"),
     "ALLOW_STDIO_UNCONFINED": (parse_flag, "0"),
+    "REGISTRY_URL": (parse_address, None),
     "ALLOW_PRIVATE_UPSTREAMS": (parse_targets, ""),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
+from connectors.upstream_kinds import describe_greeting
 from errors import NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define
@@ -22,8 +23,10 @@ from store.connections import (
     update_connection,
 )
 from store.profiles import Profile, find_profile_by_slug, list_client_names, list_profiles
+from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
+from upstream_forms import form_of, settle_draft
 from web import current_user, next_page, now, page, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
@@ -40,6 +43,7 @@ class Desk:
     connector: Connector | None
     connection: Connection | None
     profile: Profile | None
+    upstream: Upstream | None = None
 
 
 @bp.route("/connections/new", methods=["GET", "POST"])
@@ -54,7 +58,7 @@ def new() -> Response:
         raise NotFound("no such connector or profile")
     chosen = {"connector": connector.name, "profile": profile.slug, "next": next_page()}
     check_may_define(user, connector.name, "/connections/new?" + urlencode(chosen))
-    return serve_form(Desk(user, connector, None, profile), ACTIONS, show)
+    return serve_form(Desk(user, form_of(connector, typed_form()), None, profile), ACTIONS, show)
 
 
 @bp.route("/connections/<connection_id>", methods=["GET", "POST"])
@@ -63,12 +67,15 @@ def edit(connection_id: str) -> Response:
     user = current_user()
     connection = get_connection(state().db, user.id, connection_id)
     connector = state().connectors.get(connection.connector)
-    if request.form.get("action") != "delete":
+    upstream = find_upstream(state().db, connection.id)
+    if request.form.get("action") not in HARMLESS:
         if connector is None:
             raise NotFound("its connector is not installed any more")
         check_may_define(user, connector.name)
     g.leaves_for_client = connector is not None and connector.sign_in is not None  # “Connect” ends at another site
-    return serve_form(Desk(user, connector, connection, None), ACTIONS, show)
+    if connector:
+        connector = form_of(connector, typed_form(), connection, upstream)
+    return serve_form(Desk(user, connector, connection, None, upstream), ACTIONS, show)
 
 
 def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
@@ -87,6 +94,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         errors=errors,
         next=next_page(),
         standing=state().sign_ins.describe(desk.connection) if desk.connection else None,
+        greeting_words=describe_greeting(desk.upstream.greeting) if desk.upstream and desk.upstream.greeting else "",
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
         other_keys=list_key_names(desk.user, desk.profile) if desk.profile else [],
     )
@@ -100,9 +108,15 @@ def list_key_names(user: User, profile: Profile) -> list[str]:
 # --- what was typed ---
 
 
+def typed_form() -> Mapping[str, str] | None:
+    """What a form that was sent holds; None if a page is only opened, or a button sent nothing else."""
+    return request.form if "connection_name" in request.form else None
+
+
 def read_form(desk: Desk) -> Draft:
     """What was typed, checked."""
-    return read_draft(desk.connector, read_typed(desk), desk.connection)
+    draft = read_draft(desk.connector, read_typed(desk), desk.connection)
+    return settle_draft(state().db, state().vault, state().fetch, draft, desk.connection)
 
 
 def read_typed(desk: Desk) -> dict[str, str]:
@@ -148,6 +162,22 @@ def page_after_saving(made: Connection, wanted: str) -> str:
     return f"/connections/{made.id}?{urlencode({'next': wanted})}" if needs_sign_in else wanted
 
 
+def switch_on(desk: Desk) -> Response:
+    """Let the features of a connection be listed and called again."""
+    return switch(desk, True)
+
+
+def switch_off(desk: Desk) -> Response:
+    """Keep the connection, but let nobody see or call anything of it."""
+    return switch(desk, False)
+
+
+def switch(desk: Desk, is_enabled: bool) -> Response:
+    """Switch a connection to another MCP server on or off. Raises NotFound for any other connection."""
+    set_enabled(state().db, desk.user.id, desk.connection.id if desk.connection else "", is_enabled)
+    return see_other(next_page())
+
+
 def delete(desk: Desk) -> Response:
     """Delete the connection, its secrets and its data."""
     if desk.connection:
@@ -155,4 +185,11 @@ def delete(desk: Desk) -> Response:
     return see_other(next_page())
 
 
-ACTIONS: dict[str, Callable[[Desk], Response]] = {"test": try_out, "save": save, "delete": delete}
+ACTIONS: dict[str, Callable[[Desk], Response]] = {
+    "test": try_out,
+    "save": save,
+    "on": switch_on,
+    "off": switch_off,
+    "delete": delete,
+}
+HARMLESS = frozenset({"delete", "off"})  # of a command, too, without a fresh password

@@ -109,7 +109,7 @@ def fill_address(url: str, inputs: Inputs) -> str:
 
     def fit(value: str, match: re.Match[str]) -> str:
         if match.start() == 0:
-            return value
+            return value.rstrip("/")
         if host_end and match.start() < host_end.end():
             if not HOST_VALUE.fullmatch(value):
                 raise ToolError(f"The value “{match[1]}” stands for a host name, and is none.")

@@ -35,8 +35,13 @@ def check_may_define(user: User, connector: str, here: str | None = None) -> Non
     require_fresh_login(here)
 
 
-def require_fresh_login(here: str | None = None) -> None:
-    """Raise LoginNeeded unless the password was typed in the last quarter of an hour, in this browser."""
+def is_fresh() -> bool:
+    """Whether the password was typed in the last quarter of an hour, in this browser."""
     login = find_current_login()
-    if login is None or now() - login.created_at >= FRESH_SECONDS:
+    return login is not None and now() - login.created_at < FRESH_SECONDS
+
+
+def require_fresh_login(here: str | None = None) -> None:
+    """Raise LoginNeeded unless the password was typed just now; one comes back `here` then."""
+    if not is_fresh():
         raise LoginNeeded("/login?" + urlencode({"again": "1", "next": here or request.full_path.rstrip("?")}))

@@ -18,7 +18,7 @@ from fetch import Fetcher
 from forwarded import Forwarder
 from shelf import Entry, Item, list_entries
 from store.cache import ScopedCache
-from store.connections import Connection, Draft, list_secrets
+from store.connections import Connection, Draft, list_secrets, list_secrets_with
 from store.personal_context import PersonalContextStorage
 from store.profiles import list_granted_kinds
 from store.tokens import Caller
@@ -173,8 +173,7 @@ class Toolbox:
         connector = self._connectors[draft.connector]
         if connector.test is None:
             return "There is nothing to test here."
-        kept = list_secrets(self._db, self._vault, connection.id) if connection else {}
-        secrets = {name: value for name, value in kept.items() if name not in draft.forget} | dict(draft.secrets)
+        secrets = list_secrets_with(self._db, self._vault, connection, draft)
         context = self._context(connector, connection.id if connection else "draft", draft.settings, secrets, Call())
         try:
             return connector.test(context)

@@ -20,6 +20,8 @@ from config import Settings
 from crypto import Vault, hash_token, new_token, same
 from db import Database
 from errors import InvalidInput, StorageError, ToolError
+from fetch import Fetcher
+from known_servers import KnownServers
 from limits import Limits
 from store.authorizations import move_requests
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
@@ -45,10 +47,12 @@ class State:
     settings: Settings
     db: Database
     vault: Vault
+    fetch: Fetcher
     connectors: Mapping[str, Connector]
     toolbox: Toolbox
     sign_ins: UpstreamOAuth
     limits: Limits
+    servers: KnownServers
     documents: ClientDocuments
     assertions: ClientAssertions
     clock: Callable[[], float] = time.time

@@ -170,6 +170,12 @@ def list_secrets(db: Database, vault: Vault, connection_id: str) -> dict[str, st
     return {row["name"]: vault.unseal(row["value_sealed"], "credentials", connection_id, row["name"]).decode() for row in rows}
 
 
+def list_secrets_with(db: Database, vault: Vault, connection: Connection | None, draft: Draft) -> dict[str, str]:
+    """The secrets that a connection would have once the draft is kept."""
+    kept = list_secrets(db, vault, connection.id) if connection else {}
+    return {name: value for name, value in kept.items() if name not in draft.forget} | dict(draft.secrets)
+
+
 def get_connection(db: Database, user_id: str, connection_id: str) -> Connection:
     """One connection of this user; raises NotFound for any other."""
     found = [item for item in list_connections(db, user_id) if item.id == connection_id]

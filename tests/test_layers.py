@@ -16,21 +16,26 @@ FLOORS = {
     "9": "app cli gunicorn.conf",
     "8.7": "emulation",
     "8.5": "smoke",
-    "8": "admin api_keys clients connect connections health mcp_bridge oauth people register startup upstream_pages wellknown",
+    "8": (
+        "admin api_keys clients connect connections exporting health importing mcp_bridge oauth people register startup "
+        "upstream_pages wellknown"
+    ),
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
-    "6": "callers cors jobs limits offers protocol toolbox",
+    "6": "callers cors jobs limits offers protocol toolbox upstream_forms",
     "5.7": "views",
     "5.5": "discovery shelf",
-    "5": "accounts connectors.catalog feature_checks forwarded joining listings preregistration",
+    "5": "accounts connectors.catalog exports feature_checks forwarded joining listings preregistration",
     "4.7": "forwarding",
-    "4.5": "continuing client_documents",
+    "4.5": "continuing client_documents known_servers",
     "4.4": "upstream_tokens",
     "4.2": "upstream_oauth",
     "4": "client_trust connectors.* timeline upstream",
-    "3.8": "upstream_grants",
-    "3.7": "upstream_clients",
-    "3.6": "upstream_metadata upstream_stdio",
+    "3.9": "definition_texts",
+    "3.8": "definition_catalogues upstream_grants",
+    "3.7": "definition_editors upstream_clients",
+    "3.6": "definition_parts upstream_metadata upstream_stdio",
+    "3.55": "server_definitions",
     "3.5": "client_assertions definitions",
     "3.2": "store.emulated_documents store.features store.profiles store.upstream_signins",
     "3": "store.*",
@@ -49,8 +54,10 @@ FLOORS = {
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
-    "flask": "app answers web admin api_keys clients connect connections guarded health oauth people register signins"
-    " upstream_pages wellknown",
+    "flask": (
+        "app answers web admin api_keys clients connect connections exporting guarded health importing oauth people register "
+        "signins upstream_pages wellknown"
+    ),
     "gunicorn": "gate_io gate_worker",
     "gate_worker": "gunicorn.conf",
     "gate_io": "gate_worker",

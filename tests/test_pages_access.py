@@ -46,6 +46,7 @@ FORMS = {
     "/connections/<connection_id>": {"action": "delete"},
     "/connections/<connection_id>/connect": {},
     "/connections/<connection_id>/disconnect": {},
+    "/connections/import": {"text": "{{}}", "action": "read"},
     "/admin/sessions/<session_id>/end": {},
     "/clients/new": {"client_name": "Made", "redirect_uris": "https://made.example/", "kind": "public"},
     "/clients/<client_id>/delete": {},
@@ -54,8 +55,9 @@ FORMS = {
     "/keys/new": {"key_name": "x", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
     "/keys/<key_id>/revoke": {},
 }
-# these want a password, or a service to sign in at: test_upstream_oauth.py has one
-ELSEWHERE = ("/login", "/setup", "/account", *(f"/connections/<connection_id>/{way}" for way in ("connect", "disconnect")))
+# these want a password, what the page before has sealed, or a service to sign in at: test_upstream_oauth.py has one
+ELSEWHERE = ["/login", "/setup", "/account", "/connections/import"]
+ELSEWHERE += [f"/connections/<connection_id>/{way}" for way in ("connect", "disconnect")]
 CHANGES = [path for path in FORMS if path not in ELSEWHERE]
 BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
 
