@@ -41,6 +41,12 @@ MAX_TAILS = 200  # kept of children that have ended
 CHUNK, PAUSE_SECONDS = 65_536, 0.01  # at most six megabytes a second from a child that floods stderr
 STEADY_SECONDS = 30.0  # a child that lived so long did not crash at once
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.5, 60.0
+BASE = {  # what every child needs beside PATH, HOME and TMPDIR
+    "LANG": "C.UTF-8",
+    "npm_config_prefer_offline": "true",  # what npx has once downloaded it takes from HOME, without asking the network
+    "npm_config_update_notifier": "false",
+}
+DEVICES = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")]
 NO_START = "The command could not be started."
 FAILURES = {  # what the warden reports, 0 for any other number
     ("command", errno.ENOENT): "The command was not found.",
@@ -157,8 +163,7 @@ class Children:
         self._admit(owner)
         tail = Tail({*secrets, *(environment or {}).values()})
         try:
-            own = self._make_folder(owner)
-            plan = self._plan(own, command, arguments, environment or {}, folder)
+            plan = self._plan(owner, command, arguments, environment or {}, folder)
             child = self._launch(plan, owner, tail)
         finally:
             with self._lock:
@@ -223,42 +228,43 @@ class Children:
 
     # --- what it gets ---
 
-    def _make_folder(self, owner: str) -> Path:
-        """A folder of the owner's: HOME stays, so that what was downloaded once is there the next time."""
+    def _make_folder(self, owner: str) -> tuple[Path, str]:
+        """A folder of the owner's that stays, so that what was once downloaded is there the next time; and one in it for now."""
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", owner):
             raise ValueError("an owner is named by letters and digits")
-        own = self.folder / owner
+        own = self.folder.resolve() / owner
         try:
             for folder in (self.folder, own, own / "home"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return own, tempfile.mkdtemp(prefix="tmp-", dir=own)
         except OSError:
             raise UpstreamError("There is no room for the command's own folder.") from None
-        return own
 
     def _plan(
-        self, own: Path, command: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
+        self, owner: str, command: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
     ) -> dict[str, Any]:
         """What the warden is to do: see `warden.read_plan`."""
-        own = own.resolve()
-        work = os.path.realpath(folder) if folder else str(own / "home")
-        if folder and any(jail.is_below(work, path) for path in self._hidden):
+        if folder and any(jail.is_below(os.path.realpath(folder), path) for path in self._hidden):
             raise UpstreamError("The working folder is one of the server's own.")
-        scratch = tempfile.mkdtemp(prefix="tmp-", dir=own)
-        base = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": str(own / "home"), "TMPDIR": scratch}
+        own, scratch = self._make_folder(owner)
+        work = os.path.realpath(folder or own / "home")
+        base = BASE | {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(own / "home"), "TMPDIR": scratch}
         return {
             "command": command,
             "arguments": list(arguments),
             "environment": base | dict(environment),
             "folder": work,
             "scratch": scratch,
-            "jail": {
-                "own": str(own),
-                "writable": [*([work] if folder else []), "/dev"],
-                "fixed": [str(ROOT), os.path.realpath(sys.prefix)],
-                "hidden": self._hidden,
-            }
-            if jail.find_abi()
-            else None,
+            "jail": self._jail(str(own), work) if jail.find_abi() else None,
+        }
+
+    def _jail(self, own: str, work: str) -> dict[str, Sequence[str]]:
+        """What the child may reach: the arguments of `jail.confine_files`. Of its devices root gets only the harmless ones."""
+        return {
+            "own": [own, *(DEVICES if os.geteuid() == 0 else ["/dev"])],
+            "writable": [] if jail.is_below(work, own) else [work],
+            "fixed": [str(ROOT), os.path.realpath(sys.prefix)],
+            "hidden": [*self._hidden, "/dev"],
         }
 
     # --- how it starts ---
@@ -279,6 +285,7 @@ class Children:
             )
         except OSError:
             close(ours.values())
+            os.rmdir(plan["scratch"])
             raise UpstreamError(NO_START) from None
         finally:
             close(theirs.values())

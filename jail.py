@@ -2,7 +2,8 @@
 
 A process so confined reads everything that its user may read but what is hidden, and writes only where it is told. It cannot
 look into processes outside (Landlock denies it ptrace, and so /proc/PID/environ and /proc/PID/mem), and from Linux 6.12 on it
-cannot signal them. What is not confined: the network, and sockets in the file system. See landlock(7).
+cannot signal them. If its user is root, that is one without capabilities (capabilities(7)) from its next exec on. What is not
+confined: the network, and sockets in the file system. See landlock(7).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Collection
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls, the same on every architecture
 VERSION_FLAG, RULE_PATH_BENEATH = 1, 1
-PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4  # prctl(2)
+CAPABILITIES = range(64)
+CAPABILITY_VERSION = 0x20080522  # capset(2)
 SCOPES = 0b11  # abstract Unix sockets, signals
 SCOPES_ABI = 6
 
@@ -41,8 +44,8 @@ def confine_signals() -> bool:
     return True
 
 
-def confine_files(own: str, writable: Collection[str], fixed: Collection[str], hidden: Collection[str]) -> None:
-    """From now on this process and its descendants reach nothing below `hidden`, but for the folder `own`, wherever that is.
+def confine_files(own: Collection[str], writable: Collection[str], fixed: Collection[str], hidden: Collection[str]) -> None:
+    """From now on this process and its descendants reach nothing below `hidden`, but for what is their `own`, wherever it is.
 
     They can write there and below `writable` only; not below `fixed`, which they may read. Paths are absolute and resolved.
     Raises OSError. A rule names what exists: what is later made beside something hidden or fixed stays out of reach.
@@ -53,8 +56,18 @@ def confine_files(own: str, writable: Collection[str], fixed: Collection[str], h
     allow_below(ruleset, "/", READ, hidden)
     for path in writable:
         allow_below(ruleset, path, every, (*hidden, *fixed))
-    allow(ruleset, own, every)
+    for path in own:
+        allow(ruleset, path, every)
     enter(ruleset)
+
+
+def drop_capabilities() -> None:
+    """Give up all capabilities, now and for whatever is run from here on. Without any, this changes nothing."""
+    for number in CAPABILITIES:
+        LIBC.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+    LIBC.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    header, nothing = struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)
+    check(LIBC.capset(header, nothing))
 
 
 def allow_below(ruleset: int, path: str, rights: int, but: Collection[str]) -> None:

@@ -22,6 +22,10 @@ NO_COMMON_VERSION = "The server speaks no version of MCP that we do."
 NO_GREETING = "The server's greeting cannot be understood."
 
 
+class NoCommonVersion(UpstreamError):
+    """The server is of the stateless era, and speaks no version of it that we do."""
+
+
 def initialize(rpc: Rpc, seconds: float) -> Greeting:
     """The handshake (MCP 2025-11-25, basic/lifecycle). Raises UpstreamError, or UpstreamRefused."""
     rpc.modern = None
@@ -33,8 +37,8 @@ def initialize(rpc: Rpc, seconds: float) -> Greeting:
 def discover(rpc: Rpc, seconds: float) -> Greeting | None:
     """Ask a server of the stateless era what it is (MCP 2026-07-28, server/discover); None if it seems to be an older one.
 
-    On return `rpc.modern` says what was found out. Raises UpstreamError if it is of that era and has no version in common with
-    us, and what `rpc.request` raises but for refusals; a timeout is for the caller to judge.
+    On return `rpc.modern` says what was found out. Raises NoCommonVersion, and what `rpc.request` raises but for refusals: what
+    silence means is for the caller to judge.
     """
     rpc.modern = LATEST_MODERN_VERSION
     for _ in range(2):
@@ -47,14 +51,14 @@ def discover(rpc: Rpc, seconds: float) -> Greeting | None:
             return None
         rpc.modern = greeting.version if greeting else None
         return greeting
-    raise UpstreamError(NO_COMMON_VERSION)
+    raise NoCommonVersion(NO_COMMON_VERSION)
 
 
 def next_version(tried: str | None, error: UpstreamRefused) -> tuple[str | None, bool]:
     """After a refused `server/discover`: the version to use now, and whether to ask again with it.
 
     Only -32022 shows a server of the stateless era; an older one may say anything else (MCP 2026-07-28, basic/transports/stdio,
-    "Backward Compatibility"). Raises UpstreamError if there is no version in common.
+    "Backward Compatibility"). Raises NoCommonVersion.
     """
     supported = error.data.get("supported") if isinstance(error.data, dict) else None
     if error.code != UNSUPPORTED_PROTOCOL_VERSION or not isinstance(supported, list):
@@ -64,7 +68,7 @@ def next_version(tried: str | None, error: UpstreamRefused) -> tuple[str | None,
         return common[-1], True
     if any(version in HANDSHAKE_PROTOCOL_VERSIONS for version in supported):
         return None, False
-    raise UpstreamError(NO_COMMON_VERSION)
+    raise NoCommonVersion(NO_COMMON_VERSION)
 
 
 def initialize_params(capabilities: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,18 +16,19 @@ from typing import Any
 from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
 
 from children import Child, Children
+from config import Settings
 from errors import UpstreamError, UpstreamRefused
 from links import Greeting, Hear, StdioTarget
 from strict_json import decode_json, encode_json
 from tools import Call
-from upstream_greeting import discover, initialize
+from upstream_greeting import NoCommonVersion, discover, initialize
 from upstream_rpc import Message, Rpc
 
 CHUNK = 65_536
 MAX_LINE = 16 * 1024 * 1024  # bytes of one message
 MAX_RUBBISH = 1000  # lines in a row that are no message
-PATIENCE = 100  # messages in a row that answer nothing; then we read with pauses, so that a flood costs little
-PAUSE_SECONDS = 0.005
+PATIENCE = 100  # lines in a row that answer nothing; then we read with pauses, so that a flood costs little
+BURST, PAUSE_SECONDS = 20, 0.005
 PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era: an older one may keep silent
 GREETING_SECONDS = 60.0  # the first start of a command may download it
 CODE_SECONDS = 0.5  # to learn with which code it ended
@@ -43,7 +44,7 @@ class StdioLink:
     def __init__(self, child: Child, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear):
         self._child, self._seconds = child, target.seconds
         self._rpc = Rpc(self._send, hear, capabilities)
-        self._heard = 0  # messages so far
+        self._heard = 0  # lines so far
         self._over = threading.Event()
         threading.Thread(target=self._read, daemon=True, name="stdio").start()
 
@@ -87,8 +88,10 @@ class StdioLink:
         """MCP 2026-07-28, basic/transports/stdio, "Backward Compatibility": silence, too, shows an older server."""
         try:
             return discover(self._rpc, PROBE_SECONDS)
+        except NoCommonVersion:
+            raise
         except UpstreamError:
-            if not self.is_alive or self._heard:
+            if not self.is_alive:
                 raise
             return None
 
@@ -138,16 +141,13 @@ class StdioLink:
         """Hand on each message. Raises UpstreamError for a child that only babbles."""
         rubbish = idle = 0
         for line in read_lines(self._child.output):
+            self._heard += 1
             message = read_message(line)
-            if self._rpc.take(message):
-                self._heard += 1
-                rubbish = 0
-            else:
-                rubbish += 1
+            rubbish = 0 if self._rpc.take(message) else rubbish + 1
             if rubbish > MAX_RUBBISH:
                 raise UpstreamError("The command does not speak MCP.")
             idle = 0 if isinstance(message, dict) and "result" in message else idle + 1
-            if idle > PATIENCE:
+            if idle > PATIENCE and idle % BURST == 0:
                 time.sleep(PAUSE_SECONDS)
 
     def _last_words(self) -> str:
@@ -165,13 +165,15 @@ class StdioLink:
 class StdioServers:
     """Starts children and greets them. Remembers of which era each command is, so that it has to be asked only once."""
 
-    def __init__(self, children: Children):
-        self._children = children
+    def __init__(self, children: Children, *, allowed: bool = True):
+        self._children, self._allowed = children, allowed
         self._eras: OrderedDict[tuple[str, tuple[str, ...]], bool] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
         """A session with a new child, which belongs to `owner`: a connection. Raises UpstreamError."""
+        if not self._allowed:
+            raise UpstreamError("Commands are switched off on this server (ALLOW_STDIO).")
         key = (target.command, target.arguments)
         is_modern = self._eras.get(key)
         link = self._start(owner, target, capabilities, hear)
@@ -192,6 +194,14 @@ class StdioServers:
                 self._eras.popitem(last=False)
         return link
 
+    def tail(self, owner: str) -> str:
+        """What the last child of a connection wrote to stderr, for its person."""
+        return self._children.tail(owner)
+
+    def stop(self) -> None:
+        """End all children."""
+        self._children.stop()
+
     def _start(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
         return StdioLink(
             self._children.start(
@@ -208,6 +218,13 @@ class StdioServers:
         except UpstreamError:
             link.fail()
             raise
+
+
+def make_stdio_servers(settings: Settings) -> StdioServers:
+    """What a server with these settings may start. Children live below the database's folder, and reach nothing else in it."""
+    folder = settings.data_folder / "children"
+    children = Children(folder, settings.private_paths, unconfined=settings.allow_stdio_unconfined)
+    return StdioServers(children, allowed=settings.allow_stdio)
 
 
 def read_lines(end: int) -> Iterator[bytes]:

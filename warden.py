@@ -150,6 +150,7 @@ def become(plan: dict[str, Any], parent: int, told: int) -> NoReturn:
         step = "jail"
         if plan["jail"] is not None:
             jail.confine_files(**plan["jail"])
+            jail.drop_capabilities()
         step = "folder"
         os.chdir(plan["folder"])
         step = "command"

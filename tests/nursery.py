@@ -71,3 +71,12 @@ def processes_with(marker: str) -> list[int]:
                 continue
             found += [int(name)] * (marker.encode() in told)
     return found
+
+
+def zombies() -> list[str]:
+    """Children of this process that have ended, and that nobody has reaped."""
+    found = []
+    for name in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+        status = Path(f"/proc/{name}/stat").read_text()
+        found += [name] * (status.rpartition(")")[2].split()[0] == "Z")
+    return found

@@ -98,6 +98,7 @@ def test_it_gets_an_environment_built_from_nothing(children: Children, tmp_path:
     assert got.pop("TMPDIR").startswith(str(own / "tmp-"))
     got.pop("LC_CTYPE", None)  # Python's own doing
     home = str(own / "home")
+    assert {got.pop("npm_config_prefer_offline"), got.pop("npm_config_update_notifier")} == {"true", "false"}
     assert got == {"PATH": os.environ["PATH"], "LANG": "de_DE.UTF-8", "HOME": home, "TOKEN": "t0ken", "cwd": home}
 
 

@@ -157,3 +157,20 @@ def test_only_our_own_host_is_accepted(public_url: str, host: str, accepted: boo
 )
 def test_only_known_origins_are_accepted(public_url: str, origin: str | None, accepted: bool):
     assert load(PUBLIC_URL=public_url, ALLOWED_ORIGINS="https://app.example").accepts_origin(origin) is accepted
+
+
+def test_what_children_must_not_read_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text(MASTER_KEY)
+    settings = load_settings({"MASTER_KEY_FILE": "key", "DATABASE_URL": "sqlite:///data/postern.db"}, Path(".env"))
+    assert settings.data_folder == tmp_path / "data"
+    assert set(settings.private_paths) == {f"{tmp_path}/.env", f"{tmp_path}/key", f"{tmp_path}/data", "/run/secrets"}
+    assert load(DATABASE_URL="sqlite:////srv/x/postern.db").private_paths == ("/srv/x", "/run/secrets")
+
+
+def test_a_database_beside_the_program_is_hidden_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("config.__file__", str(tmp_path / "config.py"))
+    for name in ("postern.db", "postern.db-wal", "postern.db.before-1", "config.py"):
+        (tmp_path / name).touch()
+    hidden = set(load(DATABASE_URL=f"sqlite:///{tmp_path}/postern.db").private_paths)
+    assert hidden == {f"{tmp_path}/postern.db", f"{tmp_path}/postern.db-wal", f"{tmp_path}/postern.db.before-1", "/run/secrets"}

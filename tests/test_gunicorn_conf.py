@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from server import ROOT, Server, base_environ, free_port, running_server, start
+from nursery import is_there, wait_until
+from server import ROOT, Server, base_environ, free_port, running_gunicorn, running_server, start
 
 pytestmark = pytest.mark.server
 
@@ -142,6 +143,27 @@ def test_other_processes_of_its_user_do_not_see_the_key(tmp_path: Path):
         open_book.stdout.readline()
         assert b"KEY=seen\0" in environ_of(open_book.pid)
         open_book.terminate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_child_process_does_not_see_the_key_and_ends_with_the_server(tmp_path: Path, end: signal.Signals):
+    secret = tmp_path / "key"
+    secret.write_text(os.urandom(32).hex())
+    (tmp_path / ".env").write_text("LOG_LEVEL=info\n")
+    paths = [f"/proc/{who}/{what}" for who in ("ARBITER", "WORKER") for what in ("environ", "mem", "maps", "cwd/key")]
+    paths += [str(secret), str(tmp_path / ".env"), str(tmp_path / "data" / "postern.db")]
+    wanted = {"MASTER_KEY": "", "MASTER_KEY_FILE": str(secret), "ALLOW_STDIO": "1"}
+    with running_gunicorn(tmp_path, ["-c", str(ROOT / "gunicorn.conf.py"), "child_app:app"], **wanted) as server:
+        found = json.loads(ask(server, "/?" + "&".join(paths)).body)
+        daemon = int(found.pop("daemon"))
+        assert found == {"dumpable": 0, "python": sys.executable} | dict.fromkeys(paths, "PermissionError")
+        assert is_there(daemon)
+        workers = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        for pid in (server.process.pid, *map(int, workers)):
+            os.kill(pid, end)
+        server.process.wait(20)
+        wait_until(lambda: not is_there(daemon))
 
 
 def test_it_stops_and_hangs_up_cleanly(tmp_path: Path):
