@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from connectors.clickup.bulk import (
+    subtask_create_bulk,
+    task_create_bulk,
+    task_delete_bulk,
+    task_tag_add_bulk,
+    task_update_bulk,
+)
 from connectors.clickup.checkup import check_connection
 from connectors.clickup.docs import (
     doc_create,
@@ -31,8 +38,21 @@ from connectors.clickup.members import (
     member_search_by_name,
     task_assignee_resolve,
 )
+from connectors.clickup.reference import reference_link_list, reference_page_fetch
 from connectors.clickup.reports import task_risk_report, task_status_report
+from connectors.clickup.resources import TEMPLATES
 from connectors.clickup.settings import FIELDS
+from connectors.clickup.space_tags import space_tag_create, space_tag_delete, space_tag_list, space_tag_update
+from connectors.clickup.structure import (
+    folder_create_in_space,
+    folder_delete,
+    folder_update,
+    list_create_for_container,
+    list_create_from_template,
+    list_delete,
+    list_update,
+)
+from connectors.clickup.system import health, make_catalogue, ping, workspace_capability_snapshot
 from connectors.clickup.task_reading import (
     task_comment_list,
     task_list_for_list,
@@ -62,6 +82,13 @@ from connectors.clickup.time_entries import (
     time_entry_list,
     time_entry_update,
 )
+from connectors.clickup.time_reports import (
+    time_report_for_container,
+    time_report_for_context,
+    time_report_for_space_tag,
+    time_report_for_tag,
+)
+from connectors.clickup.views import list_view_create, space_view_create, view_delete, view_update
 from tools import Connector
 
 CONNECTOR = Connector(
@@ -91,12 +118,17 @@ CONNECTOR = Connector(
         task_risk_report,
         task_create,
         subtask_create,
+        task_create_bulk,
+        subtask_create_bulk,
         task_update,
+        task_update_bulk,
         task_delete,
+        task_delete_bulk,
         task_duplicate,
         task_comment_add,
         task_attachment_add,
         task_tag_add,
+        task_tag_add_bulk,
         task_tag_remove,
         list_custom_field_list,
         task_custom_field_set_value,
@@ -119,6 +151,32 @@ CONNECTOR = Connector(
         task_time_entry_list,
         time_entry_current,
         time_entry_list,
+        time_report_for_tag,
+        time_report_for_space_tag,
+        time_report_for_container,
+        time_report_for_context,
+        space_tag_list,
+        space_tag_create,
+        space_tag_update,
+        space_tag_delete,
+        folder_create_in_space,
+        folder_update,
+        folder_delete,
+        list_create_for_container,
+        list_create_from_template,
+        list_update,
+        list_delete,
+        list_view_create,
+        space_view_create,
+        view_update,
+        view_delete,
+        reference_link_list,
+        reference_page_fetch,
+        ping,
+        health,
+        make_catalogue(lambda: CONNECTOR.tools),
+        workspace_capability_snapshot,
     ),
+    templates=TEMPLATES,
     test=check_connection,
 )

@@ -235,6 +235,10 @@ class Api:
             self._team_id = str(teams[0].get("id"))
         return self._team_id
 
+    def use_team(self, team_id: str | None) -> None:
+        """Work in this workspace for the rest of the call, if one is named."""
+        self._team_id = team_id or self._team_id
+
     def task_query(self, task_id: str) -> dict[str, Any]:
         """What a request has to say besides the id of a task: for a custom one such as DEV-42, that it is custom."""
         return {"custom_task_ids": True, "team_id": self.team_id()} if "-" in task_id else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
@@ -94,11 +94,11 @@ def reads(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
 
     def make(function: Callable[..., Any]) -> Tool:
         @functools.wraps(function)
-        def run(context: Context, **arguments: Any) -> dict[str, Any]:
+        def run(context: Context, /, **arguments: Any) -> dict[str, Any]:
             api = Api(context)
             return fit(function(api, **arguments), api.settings.char_limit)
 
-        return tool(title=title, reads=True, open_world=True, **facts)(run)
+        return lean(tool(title=title, reads=True, open_world=True, **facts)(run))
 
     return make
 
@@ -108,7 +108,7 @@ def writes(*, title: str, gives: type = Outcome, **facts: Any) -> Callable[[Call
 
     def make(function: Callable[..., Steps]) -> Tool:
         def run(
-            context: Context, *, confirm: Literal["yes"] | None = None, dryRun: bool = False, **arguments: Any
+            context: Context, /, *, confirm: Literal["yes"] | None = None, dryRun: bool = False, **arguments: Any
         ) -> dict[str, Any]:
             api = Api(context)
             outcome = follow(api, function(api, **arguments), goes=confirm == "yes" and not dryRun, dry=dryRun)
@@ -116,9 +116,23 @@ def writes(*, title: str, gives: type = Outcome, **facts: Any) -> Callable[[Call
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = signature_of(function, gives)  # type: ignore[attr-defined]
-        return tool(title=title, open_world=True, **facts)(run)
+        return lean(tool(title=title, open_world=True, **facts)(run))
 
     return make
+
+
+def lean(made: Tool) -> Tool:
+    """The tool, with an output schema that describes nothing in words: they would cost every conversation, and names say it."""
+    return replace(made, output_schema=without_words(made.output_schema))
+
+
+def without_words(schema: Any) -> Any:
+    """A JSON Schema without its descriptions."""
+    if isinstance(schema, list):
+        return [without_words(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: without_words(value) for key, value in schema.items() if not (key == "description" and isinstance(value, str))}
 
 
 def signature_of(function: Callable[..., Any], gives: type) -> inspect.Signature:
@@ -216,27 +230,3 @@ def show_request(step: Step) -> dict[str, Any]:
     elif request.json is not None:
         shown["body"] = request.json
     return shown
-
-
-def sum_up(steps: list[Step], answers: list[dict[str, Any] | ToolError], verb: str) -> dict[str, Any]:
-    """The outcome of a batch: what became of each item, and how many went well."""
-    results = []
-    for index, (step, answer) in enumerate(zip(steps, answers, strict=True)):
-        result: dict[str, Any] = {"index": index, "what": step.label, "ok": not isinstance(answer, ToolError)}
-        if isinstance(answer, ToolError):
-            result["error"] = str(answer)
-        else:
-            named = str(answer.get("id") or step.request.ids.get("task_id") or "")
-            result |= {name: value for name, value in (("id", named), ("url", answer.get("url"))) if value}
-        results.append(result)
-    failed = sum(not result["ok"] for result in results)
-    outcome: dict[str, Any] = {
-        "done": failed == 0,
-        "summary": f"{verb} {len(steps) - failed} of {len(steps)}.",
-        "succeeded": len(steps) - failed,
-        "failed": failed,
-        "results": results,
-    }
-    if failed:
-        outcome |= {"partial": True, "partialReasons": sorted({result["error"] for result in results if not result["ok"]})}
-    return outcome

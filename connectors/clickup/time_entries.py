@@ -13,6 +13,7 @@ from connectors.clickup.fitting import Answer, Report, compact
 from connectors.clickup.moments import Moment, parse_moment, parse_range, read_ms, show_moment
 from connectors.clickup.plans import Outcome, Step, Steps, reads, writes
 from connectors.clickup.shapes import WORD, Named, TaskId, TeamId, show_named, show_user
+from connectors.clickup.task_pages import real_task_id
 from connectors.clickup.task_reading import Page, PageSize
 from errors import ToolError
 
@@ -80,7 +81,7 @@ def task_timer_stop(api: Api, taskId: TaskId) -> Steps:
     task = running.get("task") if isinstance(running.get("task"), dict) else {}
     if not running:
         raise ToolError("No timer runs.")
-    if taskId not in (str(task.get("id")), str(task.get("custom_id"))):
+    if real_task_id(api, taskId) != str(task.get("id")):
         raise ToolError(f"The timer does not run on task {taskId}, but on {task.get('name') or 'no task'} ({task.get('id')}).")
     request = entry_request(api, "POST", "/stop", None, None)
     answer = yield Step(request, f"stop the timer on task {taskId}", (Target("task", taskId),))
@@ -131,7 +132,7 @@ def time_entry_update(
 
 @writes(title="Delete time entry", idempotent=True, destructive=True)
 def time_entry_delete(api: Api, entryId: EntryId, teamId: TeamId | None = None) -> Steps:
-    """Delete a time entry."""
+    """Delete a time entry of this workspace."""
     yield Step(entry_request(api, "DELETE", "/{timer_id}", entryId, None, None, teamId), f"delete time entry {entryId}")
     return {"summary": f"Deleted time entry {entryId}."}
 

@@ -13,7 +13,9 @@ from clickup.contract import faults_of, find_operation
 from fetch import VENDOR, Response
 
 BASE = "https://api.clickup.com/api"
-TOKEN = "pk_1_ALICE"
+REFERENCE = "https://developer.clickup.com"
+INDEX = f"# ClickUp\n- [Tasks]({REFERENCE}/docs/tasks.md): All about tasks\n- [Docs]({REFERENCE}/docs/docs.md)\n- [Ad](https://example.com)\n"
+TOKEN = "pk_1_ALICE_SECRET"
 NOW_MS = 1_790_000_000_000
 DAY = 86_400_000
 PAGE = 100
@@ -91,6 +93,9 @@ class FakeClickUp:
         """What `fetch.Fetcher.request` does."""
         assert trust is VENDOR
         assert timeout > 0
+        if url.startswith(REFERENCE):
+            assert headers is None
+            return self.read_reference(url)
         assert url.startswith(BASE + "/"), url
         path = urlsplit(url).path.removeprefix("/api")
         found = find_operation(method, path)
@@ -102,6 +107,13 @@ class FakeClickUp:
         self.sent.append(sent)
         self.problems += [f"{operation}: {fault}" for fault in faults_of(operation, sent.query, headers, json, form)]
         return self.respond(sent)
+
+    def read_reference(self, url: str) -> Response:
+        """A page of the documentation, as Markdown."""
+        self.sent.append(Sent("GET", "reference", url, (), [], None, None, {}))
+        pages = {"/llms.txt": INDEX, "/docs/tasks.md": "# Tasks\n" + "About tasks. " * 100}
+        text = pages.get(url.removeprefix(REFERENCE))
+        return Response(200 if text else 404, {}, (text or "").encode(), "developer.clickup.com")
 
     def respond(self, sent: Sent) -> Response:
         """A fault if one is due, else what the operation does."""
@@ -182,7 +194,7 @@ class FakeClickUp:
         }  # fmt: skip
         return page_id
 
-    def add_entry(self, task: str | None, start: int, duration: int, **facts: Any) -> str:
+    def add_entry(self, task: str | None, start: int, duration: int, /, **facts: Any) -> str:
         entry_id = f"{self.new_id()}"
         self.entries[entry_id] = {
             "id": entry_id, "task": self.ref(self.tasks, task) if task else None, "user": ALICE, "start": str(start),
@@ -214,7 +226,8 @@ def find_task(fake: FakeClickUp, sent: Sent) -> dict[str, Any]:
     """The task of a path; by its custom id only if the request says so."""
     wanted = sent.ids[0]
     if sent.one("custom_task_ids") == "true":
-        assert sent.one("team_id") == "1"
+        if sent.one("team_id") != "1":
+            raise Missing
         return next((task for task in fake.tasks.values() if task["custom_id"] == wanted), None) or get({}, wanted)
     return get(fake.tasks, wanted)
 

@@ -109,6 +109,8 @@ class Document:
         """Query parameters, required headers, and the body of one operation."""
         parameters = [self.follow(parameter) for parameter in operation.get("parameters", [])]
         query = {item["name"]: self.schema(item["schema"]) for item in parameters if item["in"] == "query"}
+        if "commas" in json.dumps([item.get("description", "") for item in parameters if item["name"] == "assignee"]):
+            query["assignee"] = {"type": "string"}  # said to be a number, and described as several with commas between them
         facts: dict[str, Any] = {"query": query} if query else {}
         for name, where in (("query_required", "query"), ("headers", "header")):
             if required := [item["name"] for item in parameters if item["in"] == where and item.get("required")]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +13,12 @@ from jsonschema import Draft202012Validator
 
 from clickup.fake import ALICE, BOB, DAY, NOW_MS, STATUSES, TOKEN, FakeClickUp
 from connectors.clickup import CONNECTOR
+from connectors.clickup.api import Api
 from crypto import Vault
 from db import Database
 from errors import Cancelled
 from store.cache import ScopedCache
-from tools import Call, Context, Result
+from tools import Cache, Cached, Call, Context, Result
 
 TOOLS = {tool.name: tool for tool in CONNECTOR.tools}
 
@@ -52,15 +56,38 @@ class PatientCall(Call):
         super().progress(progress, total, message)
 
 
+class MemoryCache:
+    """A cache of one connection that is quick and forgets nothing by itself."""
+
+    def __init__(self) -> None:
+        self.copies: dict[str, str] = {}
+
+    def get(self, key: str) -> Cached | None:
+        return Cached(json.loads(self.copies[key]), 0, fresh=True) if key in self.copies else None
+
+    def put(self, key: str, value: Any, *, fresh_seconds: int, keep_seconds: int) -> None:
+        self.copies[key] = json.dumps(value)
+
+    def drop(self, prefix: str) -> None:
+        self.copies = {key: value for key, value in self.copies.items() if not key.startswith(prefix)}
+
+
 class World:
     """One fake ClickUp with a workspace in it, and connections that reach it."""
 
-    def __init__(self, db: Database, vault: Vault):
+    def __init__(self, db: Database | None = None, vault: Vault | None = None):
         self.db, self.vault, self.fake, self.clock = db, vault, FakeClickUp(), Clock()
+        self.memory: dict[str, MemoryCache] = {}
         self.settings: dict[str, Any] = {}
         self.token = TOKEN
         self.last_call = PatientCall(self.clock)
+        self.time = SimpleNamespace(monotonic=self.clock)  # what stands in for the module
         self.furnish()
+
+    @staticmethod
+    def source_folder() -> Path:
+        """Where the connector's files are."""
+        return Path(inspect.getfile(Api)).parent
 
     def furnish(self) -> None:
         """Two spaces: Marketing with a folder, lists, tasks, a doc, a view; and Secret, with one of each as well."""
@@ -101,8 +128,10 @@ class World:
             call=self.last_call,
         )
 
-    def cache(self, scope: str) -> ScopedCache:
-        """The cache of a connection, on the world's clock."""
+    def cache(self, scope: str) -> Cache:
+        """The cache of a connection, on the world's clock: a real one if there is a database."""
+        if self.db is None or self.vault is None:
+            return self.memory.setdefault(scope, MemoryCache())
         return ScopedCache(self.db, self.vault, scope, clock=lambda: NOW_MS // 1000 + self.clock.seconds)
 
     def run(self, name: str, arguments: dict[str, Any], owner: str = "alice", call: Call | None = None) -> Result:

@@ -1,0 +1,253 @@
+"""Where a connection may write: no request that changes something reaches a place that is not allowed, whatever the arguments."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import pytest
+
+from clickup.calls import CALLS
+from clickup.fake import FakeClickUp
+from clickup.world import TOOLS, World
+from connectors.clickup.access import IN_PATH
+from errors import ToolError
+
+WRITES = [(name, index) for name in CALLS if not TOOLS[name].reads for index in range(len(CALLS[name](World())))]
+ID_NAMES = {"spaceId", "folderId", "listId", "taskId", "parentTaskId", "docId", "viewId", "entryId", "path"}
+REFUSAL = "This connection writes in some spaces and lists only, and these are not in them: "
+
+
+@pytest.fixture
+def make_world(monkeypatch: pytest.MonkeyPatch):
+    """Makes worlds that are alike, with a timer running on a task that may be chosen."""
+
+    def make(*, running: str = "task") -> World:
+        world = World()
+        monkeypatch.setattr("connectors.clickup.api.time", world.time)
+        world.settings["teamId"] = "1"
+        world.fake.tasks[world.secret_task]["custom_id"] = "SEC-1"
+        world.fake.running = world.fake.add_entry(getattr(world, running), 1, 0, duration=-5)
+        return world
+
+    return make
+
+
+def allow(world: World, **places: str) -> World:
+    """Let the connection write in these places only."""
+    world.settings |= {"selectiveWrite": True, **places}
+    return world
+
+
+def secrets_of(world: World) -> dict[str, Any]:
+    """For each name of an argument, what stands for the secret space in it."""
+    return {
+        "spaceId": world.secret, "folderId": world.hidden_folder, "listId": world.secret_list, "taskId": world.secret_task,
+        "parentTaskId": world.secret_task, "docId": world.secret_doc, "viewId": world.secret_view, "entryId": world.secret_entry,
+    }  # fmt: skip
+
+
+def secret_path(path: list[Any]) -> list[Any]:
+    """A path as long as another one, in the secret space."""
+    return ["Secret", "Vault", "Plans"][: len(path)] if path != ["Marketing", "Ideas"] else ["Secret", "Vault", "Plans"]
+
+
+def variants(world: World, arguments: Any) -> list[Any]:
+    """The same arguments, each time with one id, wherever it stands, replaced by one of the secret space."""
+    found = []
+    items = arguments.items() if isinstance(arguments, dict) else enumerate(arguments) if isinstance(arguments, list) else ()
+    for key, value in items:
+        replaced = variants(world, value) if key not in ID_NAMES else []
+        if key == "path":
+            replaced = [secret_path(value)]
+        elif key in ID_NAMES:
+            replaced = [secrets_of(world)[key], *(["SEC-1"] if key in ("taskId", "parentTaskId") else [])]
+        for other in replaced:
+            changed = copy.copy(arguments)
+            changed[key] = other
+            found.append(changed)
+    return found
+
+
+def places_of(fake: FakeClickUp, space: str) -> Any:
+    """All that is in a space, as ClickUp holds it."""
+    docs = [doc for doc in fake.docs.values() if doc["parent"]["id"] in (space, *fake.folders)]
+    return copy.deepcopy(
+        [
+            fake.spaces.get(space),
+            [item for item in fake.folders.values() if item["space"]["id"] == space],
+            [item for item in fake.lists.values() if item["space"]["id"] == space],
+            [item for item in fake.tasks.values() if item["space"]["id"] == space],
+            [item for item in fake.entries.values() if fake.tasks.get(item["task"]["id"], {}).get("space") == {"id": space}],
+            [view for view in fake.views.values() if view["parent"]["id"] == space],
+            [doc for doc in docs if doc["parent"]["id"] == space or fake.folders[doc["parent"]["id"]]["space"]["id"] == space],
+            list(fake.pages.values()) if space != "all" else None,
+        ]
+    )
+
+
+def attempt(world: World, name: str, arguments: dict[str, Any]) -> Any:
+    """What a tool answers, or the text of its refusal."""
+    try:
+        return world.run(name, arguments).structured
+    except ToolError as error:
+        return str(error)
+
+
+def says_no(answer: Any, arguments: dict[str, Any]) -> bool:
+    """Whether it was refused by the rules; in another workspace, where these ids lead nowhere, any refusal will do."""
+    if "teamId" in arguments or "workspaceId" in arguments:
+        return isinstance(answer, str) or answer["succeeded"] == 0
+    return isinstance(answer, str) and (answer.startswith(REFUSAL) or "has no tag" in answer)
+
+
+def is_source(name: str, arguments: dict[str, Any], world: World) -> bool:
+    """Whether the secret thing is only read: what is duplicated into a list that is allowed."""
+    return name == "task_duplicate" and arguments["taskId"] in (world.secret_task, "SEC-1")
+
+
+# --- everything that writes, in every shape ---
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_it_lets_writes_into_an_allowed_space(make_world, name, index):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    arguments = {key: value for key, value in CALLS[name](world)[index].items() if key not in ("teamId", "workspaceId")}
+    outcome = world.run(name, {**arguments, "confirm": "yes"}).structured
+    assert outcome["done"] is True
+    assert world.fake.writes()
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_it_keeps_every_write_out_of_every_other_space(make_world, name, index):
+    shapes = variants(make_world(), CALLS[name](make_world())[index])
+    assert shapes, "there is something to forbid"
+    for number in range(len(shapes)):
+        for confirm in ({"confirm": "yes"}, {"dryRun": True}, {}):
+            world = make_world(running="secret_task")
+            allow(world, writeSpaces=world.space)
+            arguments = variants(world, CALLS[name](world)[index])[number]
+            before = places_of(world.fake, world.secret)
+            answer = attempt(world, name, {**arguments, **confirm})
+            if not is_source(name, arguments, world):
+                assert world.fake.writes() == []
+                assert says_no(answer, arguments), answer
+            assert places_of(world.fake, world.secret) == before
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_it_keeps_every_write_out_of_a_connection_that_only_reads(make_world, name, index):
+    world = make_world()
+    world.settings["readOnly"] = True
+    with pytest.raises(ToolError, match=r"^This connection only reads: its person has set “Only read”\. Nothing was changed\.$"):
+        world.run(name, {**CALLS[name](world)[index], "confirm": "yes"})
+    assert world.fake.sent == []
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_nothing_is_allowed_where_no_place_is_named(make_world, name, index):
+    world = allow(make_world())
+    arguments = CALLS[name](world)[index]
+    assert says_no(attempt(world, name, {**arguments, "confirm": "yes"}), arguments)
+    assert world.fake.writes() == []
+
+
+# --- what counts as allowed ---
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "places", "is_allowed"),
+    [
+        ("task_delete", lambda w: {"taskId": w.task}, lambda w: {"writeLists": w.list}, True),
+        ("task_delete", lambda w: {"taskId": "DEV-42"}, lambda w: {"writeLists": w.list}, True),
+        ("task_delete", lambda w: {"taskId": w.task}, lambda w: {"writeLists": w.other_list}, False),
+        ("task_delete", lambda w: {"taskId": w.task}, lambda w: {"writeSpaces": f"{w.secret}, {w.space}"}, True),
+        ("task_delete", lambda w: {"taskId": w.task}, lambda w: {"writeLists": w.space, "writeSpaces": w.list}, False),
+        ("task_create", lambda w: {"listId": w.list, "name": "x"}, lambda w: {"writeLists": w.list}, True),
+        ("task_create", lambda w: {"listId": w.list, "name": "x"}, lambda w: {"writeSpaces": w.space}, True),
+        ("list_delete", lambda w: {"listId": w.list}, lambda w: {"writeLists": w.list}, True),
+        ("folder_delete", lambda w: {"folderId": w.folder}, lambda w: {"writeLists": w.list}, False),
+        ("folder_create_in_space", lambda w: {"spaceId": w.space, "name": "x"}, lambda w: {"writeLists": w.list}, False),
+        ("view_delete", lambda w: {"viewId": w.view}, lambda w: {"writeLists": w.list}, True),
+        ("view_delete", lambda w: {"viewId": w.secret_view}, lambda w: {"writeSpaces": w.secret}, True),
+        ("time_entry_delete", lambda w: {"entryId": w.entry}, lambda w: {"writeLists": w.list}, True),
+        ("doc_create", lambda w: {"folderId": w.folder, "name": "x"}, lambda w: {"writeLists": w.list}, False),
+        ("space_tag_create", lambda w: {"spaceId": w.space, "name": "x"}, lambda w: {"writeLists": w.list}, False),
+        (
+            "subtask_create",
+            lambda w: {"listId": w.list, "parentTaskId": w.done_task, "name": "x"},
+            lambda w: {"writeLists": w.list},
+            False,
+        ),
+        (
+            "task_update",
+            lambda w: {"taskId": w.task, "parentTaskId": w.done_task},
+            lambda w: {"writeLists": f"{w.list} {w.other_list}"},
+            True,
+        ),
+        (
+            "task_delete_bulk",
+            lambda w: {"tasks": [{"taskId": w.task}, {"taskId": w.done_task}]},
+            lambda w: {"writeLists": w.list},
+            False,
+        ),
+    ],
+)
+def test_it_judges_each_target_by_where_it_is(make_world, name, arguments, places, is_allowed):
+    world = make_world()
+    allow(world, **places(world))
+    if is_allowed:
+        assert world.run(name, {**arguments(world), "confirm": "yes"}).structured["done"] is True
+    else:
+        with pytest.raises(ToolError, match=f"^{REFUSAL}"):
+            world.run(name, {**arguments(world), "confirm": "yes"})
+    assert bool(world.fake.writes()) == is_allowed
+
+
+@pytest.mark.parametrize("kind", [7, 12, None, "x"])
+def test_what_belongs_to_the_whole_workspace_is_in_no_allowed_place(make_world, kind):
+    world = make_world()
+    allow(world, writeSpaces=world.space, writeLists=world.list)
+    world.fake.docs[world.doc]["parent"] = {"id": world.space, "type": kind}
+    with pytest.raises(ToolError, match=f"^{REFUSAL}doc {world.doc}"):
+        world.run("doc_page_create", {"docId": world.doc, "title": "x", "confirm": "yes"})
+    assert world.fake.writes() == []
+
+
+def test_a_time_entry_without_a_task_is_in_no_allowed_place(make_world):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    entry = world.fake.add_entry(None, 1, 1)
+    with pytest.raises(ToolError, match=f"^{REFUSAL}entry {entry}"):
+        world.run("time_entry_delete", {"entryId": entry, "confirm": "yes"})
+    assert world.fake.writes() == []
+
+
+def test_where_a_task_is_gets_asked_anew_each_time(make_world):
+    world = make_world()
+    allow(world, writeLists=world.list)
+    world.run("task_read", {"taskId": world.task})  # there is a copy now
+    world.fake.tasks[world.task] |= {"list": {"id": world.secret_list}, "space": {"id": world.secret}}
+    with pytest.raises(ToolError, match=f"^{REFUSAL}task {world.task}"):
+        world.run("task_delete", {"taskId": world.task, "confirm": "yes"})
+    assert world.fake.writes() == []
+
+
+def test_a_look_up_that_fails_forbids(make_world):
+    world = make_world()
+    allow(world, writeLists=world.list)
+    with pytest.raises(ToolError, match=r"ClickUp finds nothing there"):
+        world.run("task_delete", {"taskId": "gone", "confirm": "yes"})
+    assert world.fake.writes() == []
+
+
+def test_every_id_in_a_path_that_leads_to_a_place_is_known():
+    """Whoever adds an operation has to say what it changes."""
+    inside = {"team_id", "workspace_id", "page_id", "field_id", "tag_name", "template_id", "checklist_id"}
+    assert not inside & IN_PATH.keys()
+    sources = "".join(path.read_text() for path in (World.source_folder()).glob("*.py"))
+    paths = " ".join(re.findall(r'"(/[^" ]*)"', sources))
+    named = set(re.findall(r"\{([a-z]+_(?:id|name))\}", paths))
+    assert named | {"list_id", "folder_id", "space_id"} == inside | IN_PATH.keys()

@@ -1,0 +1,290 @@
+"""Each tool, each argument: called, held against ClickUp's own description, and seen to make a difference."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clickup.calls import CALLS, OTHER
+from clickup.contract import OPERATIONS
+from clickup.fake import ALICE, HANDLERS, FakeClickUp
+from clickup.world import TOOLS, World, closed, mistakes
+from errors import ToolError
+from fetch import VENDOR
+from listings import list_tool
+from store.profiles import Member
+
+CASES = [(name, index) for name in CALLS for index in range(len(CALLS[name](World())))]
+WRITES = [(name, index) for name, index in CASES if not TOOLS[name].reads]
+XENIA = {"id": 13, "username": "Xenia"}
+BY_THEMSELVES = {"confirm", "dryRun", "concurrency"}  # tested further down
+
+
+@pytest.fixture
+def make_world(monkeypatch: pytest.MonkeyPatch):
+    """Makes worlds that are alike, each with copies of its own, a second workspace, and something in every corner."""
+
+    def make() -> World:
+        world = World()
+        monkeypatch.setattr("connectors.clickup.api.time", SimpleNamespace(monotonic=world.clock))
+        fake = world.fake
+        fake.teams["2"] = {"id": "2", "name": "Bakery", "members": [{"user": ALICE}, {"user": XENIA}]}
+        world.settings["teamId"] = "1"
+        fake.add_task("Find a pen", world.list, parent=world.task)
+        fake.add_task("Twice", world.list, locations=[{"id": world.other_list, "name": "Ideas"}], tags=[{"name": "urgent"}])
+        fake.add_task("Find ink", world.list, parent=world.task, tags=[{"name": "urgent"}])
+        for task in list(fake.tasks)[4:]:
+            fake.add_entry(task, int(fake.entries[world.entry]["start"]), 60_000)
+        fake.add_entry(world.task, int(fake.entries[world.entry]["start"]) - 20 * 86_400_000, 60_000)
+        for owner in (world.task, world.other_task):
+            for text in ("One", "Two"):
+                fake.comments.setdefault(owner, []).append({"id": text, "comment_text": text, "date": "1", "resolved": False})
+        fake.tasks[world.task]["custom_fields"] = [{"id": f"f-{name}", "name": name, "value": name} for name in ("note", "more")]
+        fake.add_list("Empty", world.space), fake.add_list("Full", world.space, world.folder)
+        fake.add_folder("Rest", world.space)
+        fake.pages[world.page]["content"] = "Sell a thousand umbrellas to those who plan. " * 10
+        fake.add_page(world.doc, "Plan B", "Raincoats " * 20)
+        fake.views[world.view]["filters"] = {"op": "AND", "fields": [{"field": "tag", "op": "ANY", "values": ["x"]}]}
+        fake.running = fake.add_entry(world.task, 1, 0, duration=-5)
+        warm(world)
+        return world
+
+    return make
+
+
+def warm(world: World) -> None:
+    """Fill the copies that `forceRefresh` goes past."""
+    for name, arguments in (
+        ("workspace_overview", {"workspaceId": "1"}),
+        ("list_custom_field_list", {"listId": world.list}),
+        ("list_list_for_space_or_folder", {"spaceId": world.space}),
+        ("space_tag_list", {"spaceId": world.space}),
+        ("workspace_capability_snapshot", {}),
+    ):
+        world.run(name, arguments)
+    for place in CALLS["task_status_report"](world):
+        for name in ("task_status_report", "task_risk_report"):
+            world.run(name, {**place, "forceRefresh": False})
+    world.fake.sent.clear()
+
+
+def trace(world: World, name: str, arguments: dict[str, Any]) -> tuple[list[str], Any]:
+    """What a call sends, and what it answers; refusals of the tool itself are answers too."""
+    try:
+        answer = world.run(name, arguments | ({} if TOOLS[name].reads else {"confirm": "yes"})).structured
+        closed(name).validate(answer)
+    except ToolError as error:
+        answer = str(error)
+    return [sent.shown for sent in world.fake.sent], answer
+
+
+# --- coverage ---
+
+
+def test_every_tool_is_called_with_every_argument(capsys):
+    unused = {}
+    count = 0
+    for name, tool in TOOLS.items():
+        known = set(tool.input_schema.get("properties", {})) - {"confirm", "dryRun"}
+        given = {key for arguments in CALLS[name](World()) for key in arguments}
+        count += len(known & given)
+        if known - given:
+            unused[name] = known - given
+    with capsys.disabled():
+        print(f"\nClickUp: {len(CASES)} calls of {len(CALLS)} tools with {count} arguments, {len(OPERATIONS)} operations")
+    assert unused == {}
+    assert CALLS.keys() == TOOLS.keys()
+    assert len(TOOLS) == 79
+    assert sum(tool.reads for tool in TOOLS.values()) == 41
+    assert sum(tool.core for tool in TOOLS.values()) == 33
+
+
+def test_the_fake_knows_every_operation_of_the_description():
+    assert HANDLERS.keys() == OPERATIONS.keys()
+
+
+def test_every_operation_that_is_described_is_used(make_world):
+    used = set()
+    for name, index in CASES:
+        world = make_world()
+        trace(world, name, CALLS[name](world)[index])
+        used |= {sent.operation for sent in world.fake.sent}
+    world = make_world()
+    world.settings |= {"selectiveWrite": True, "writeSpaces": "1"}
+    for name, index in WRITES:
+        trace(world, name, CALLS[name](world)[index])
+    used |= {sent.operation for sent in world.fake.sent}
+    assert OPERATIONS.keys() - used == {"GET /v2/space/{}"}
+
+
+# --- the contract ---
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_it_sends_only_what_clickup_describes(make_world, name, index):
+    world = make_world()
+    sent, answer = trace(world, name, CALLS[name](world)[index])
+    assert world.fake.problems == []
+    assert sent or TOOLS[name].reads, answer
+
+
+def test_the_contract_notices_what_clickup_does_not_describe(make_world):
+    world = make_world()
+    context = world.context()
+    headers = {"Authorization": world.token, "Content-Type": "application/json"}
+    base = "https://api.clickup.com/api/v2"
+    for method, path, params, body in (
+        ("GET", "/team/1/member", [], None),
+        ("GET", "/team/1/task", [("include_timl", "true")], None),
+        ("GET", f"/list/{world.list}/task", [("page", "first")], None),
+        ("PUT", f"/task/{world.task}", [], {"assignees": [11]}),
+        ("PUT", f"/task/{world.task}", [], {"tags": ["x"]}),
+        ("POST", f"/space/{world.space}/tag", [], {"name": "x"}),
+    ):
+        before = len(world.fake.problems)
+        with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):  # the fake itself need not bear it
+            context.fetch.request(method, base + path, trust=VENDOR, headers=headers, params=params, json=body)
+        assert len(world.fake.problems) > before, (method, path)
+
+
+# --- every argument counts ---
+
+
+def arguments_of(world: World) -> list[tuple[str, int, str]]:
+    """(tool, call, argument) for each argument, in the first call that has it."""
+    found: dict[tuple[str, str], int] = {}
+    for name, index in CASES:
+        for argument in CALLS[name](world)[index]:
+            if argument not in BY_THEMSELVES:
+                found.setdefault((name, argument), index)
+    return [(name, index, argument) for (name, argument), index in found.items()]
+
+
+@pytest.mark.parametrize(("name", "index", "argument"), arguments_of(World()))
+def test_every_argument_makes_a_difference(make_world, name, index, argument):
+    world = make_world()
+    arguments = CALLS[name](world)[index]
+    with_it = trace(world, name, arguments)
+    world = make_world()
+    needed = argument in TOOLS[name].input_schema.get("required", [])
+    changed = {key: value for key, value in arguments.items() if key != argument}
+    if needed:
+        other = OTHER[argument](world)
+        changed[argument] = fit_items(name, argument, other) if argument in ("tasks", "subtasks") else other
+    assert mistakes(name, changed) == []
+    assert trace(world, name, changed) != with_it
+
+
+def fit_items(name: str, argument: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items of a bulk call with those members only that this tool takes."""
+    schema = TOOLS[name].input_schema
+    reference = schema["properties"][argument]["items"]["$ref"].rpartition("/")[2]
+    known = schema["$defs"][reference]["properties"]
+    return [{key: value for key, value in item.items() if key in known} for item in items]
+
+
+def test_concurrency_is_how_many_requests_run_at_once(make_world):
+    for wanted in (1, 4):
+        world = make_world()
+        active, most, lock = [0], [0], threading.Lock()
+
+        def respond(sent, world=world, active=active, most=most, lock=lock):
+            with lock:
+                active[0] += 1
+                most[0] = max(most[0], active[0])
+            time.sleep(0.02)
+            with lock:
+                active[0] -= 1
+            return FakeClickUp.respond(world.fake, sent)
+
+        world.fake.respond = respond
+        world.run("workspace_hierarchy", {"concurrency": wanted, "forceRefresh": True})
+        assert most[0] == wanted
+
+
+# --- confirm and dryRun ---
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_it_changes_nothing_without_confirmation(make_world, name, index):
+    world = make_world()
+    before = copy.deepcopy(vars(world.fake))
+    outcome = world_call(world, name, CALLS[name](world)[index])
+    if is_empty(outcome):
+        assert "2" in json.dumps(CALLS[name](world)[index])
+    else:
+        assert (outcome["done"], outcome["requiresConfirmation"]) == (False, True)
+        assert outcome["summary"].startswith('Confirmation required: call again with confirm: "yes".')
+    assert world.fake.writes() == []
+    assert same_state(before, vars(world.fake))
+
+
+@pytest.mark.parametrize(("name", "index"), WRITES)
+def test_a_dry_run_shows_what_would_be_sent(make_world, name, index):
+    world = make_world()
+    outcome = world_call(world, name, CALLS[name](world)[index], dryRun=True, confirm="yes")
+    assert world.fake.writes() == []
+    if is_empty(outcome):
+        return
+    assert (outcome["done"], outcome["dryRun"]) == (False, True)
+    real = make_world()
+    trace(real, name, CALLS[name](real)[index])
+    shown = [(item["method"], item["path"]) for item in outcome["requests"]]
+    sent = [(item.method, item.path) for item in real.fake.writes()]
+    unquoted = [(method, path.replace("b%2Fc", "b/c")) for method, path in sent]
+    assert sorted(unquoted[: len(shown)]) == sorted(shown)
+    bodies = [item["body"] for item in outcome["requests"] if not isinstance(item.get("body", ""), str)]
+    assert all(body in [item.body for item in real.fake.writes()] for body in bodies)
+
+
+def world_call(world: World, name: str, arguments: dict[str, Any], **more: Any) -> Any:
+    """What a tool answers, or the text of its refusal."""
+    try:
+        answer = world.run(name, arguments | more).structured
+    except ToolError as error:
+        return str(error)
+    closed(name).validate(answer)
+    return answer
+
+
+def is_empty(outcome: Any) -> bool:
+    """Whether there was nothing to change: in the other workspace there is nothing."""
+    return isinstance(outcome, str) or outcome.get("succeeded") == 0
+
+
+def same_state(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a ClickUp holds the same, whatever it was asked."""
+    return all(before[name] == after[name] for name in before if name not in ("sent", "numbers", "problems", "faults"))
+
+
+# --- what clients see ---
+
+
+def test_every_tool_says_what_it_is_and_does():
+    for tool in TOOLS.values():
+        assert tool.title
+        assert 20 < len(tool.description) < 400, tool.name
+        assert tool.open_world
+        assert tool.output_schema["type"] == "object"
+        assert not (tool.reads and (tool.destructive or tool.idempotent)), tool.name
+        assert tool.reads != ("confirm" in tool.input_schema["properties"]), tool.name
+        assert tool.input_schema["additionalProperties"] is False
+        if any(word in tool.name for word in ("delete", "clear", "remove", "update")):
+            assert tool.destructive, tool.name
+
+
+def test_the_list_of_tools_has_a_size_that_is_known(capsys):
+    member = Member("c", "clickup", "ClickUp", "")
+    sizes = {tool.name: len(json.dumps(list_tool(tool, member)[1])) for tool in TOOLS.values()}
+    core = sum(size for name, size in sizes.items() if TOOLS[name].core)
+    with capsys.disabled():
+        print(f"\nClickUp: tools/list is {sum(sizes.values())} bytes, its core {core}, the largest tool {max(sizes.values())}")
+    assert sum(sizes.values()) < 190_000
+    assert core < 85_000
