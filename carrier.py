@@ -44,7 +44,7 @@ class Head:
 class Carrier:
     """A socket, and how far the answer on it has been read. One thread uses it at a time; only `abort` is for another one.
 
-    Every wait ends at `deadline`; in between, `check` is called, which may raise to give up.
+    Every wait ends at `deadline`; in between, `check` is called if there is one, which may raise to give up.
     """
 
     def __init__(self, sock: socket.socket):
@@ -57,7 +57,7 @@ class Carrier:
         self._is_aborted = False
         self.is_done = True  # the answer has been read to its end
         self.deadline = Deadline(0)
-        self.check: Callable[[], None] = lambda: None
+        self.check: Callable[[], None] | None = None
 
     # --- to and fro ---
 
@@ -65,8 +65,7 @@ class Carrier:
         """Send a whole request, piece by piece, so that a server that reads slowly cannot hold us."""
         rest = memoryview(message)
         while rest:
-            self.check()
-            self._sock.settimeout(min(SLICE_SECONDS, self.deadline.left()))
+            self._sock.settimeout(self._slice())
             try:
                 rest = rest[self._sock.send(rest[:PIECE]) :]
             except TimeoutError:
@@ -108,6 +107,13 @@ class Carrier:
         self.is_done = self._rest == 0 and not self._chunked
         return piece
 
+    def _slice(self) -> float:
+        """How long the next wait may last."""
+        if self.check is None:
+            return self.deadline.left()
+        self.check()
+        return min(SLICE_SECONDS, self.deadline.left())
+
     # --- between two exchanges ---
 
     @property
@@ -117,7 +123,7 @@ class Carrier:
 
     def finish(self, seconds: float, max_bytes: int) -> bool:
         """Read what is left of an answer that nobody needs any more; False unless the connection can then be used again."""
-        self.deadline, self.check = Deadline(seconds), lambda: None
+        self.deadline, self.check = Deadline(seconds), None
         try:
             while not self.is_done and max_bytes > 0:
                 max_bytes -= len(self.read_piece())
@@ -225,8 +231,7 @@ class Carrier:
     def _fill(self) -> bool:
         """Wait for more bytes; False if there will be none."""
         while True:
-            self.check()
-            self._sock.settimeout(min(SLICE_SECONDS, self.deadline.left()))
+            self._sock.settimeout(self._slice())
             try:
                 piece = self._sock.recv(PIECE)
             except TimeoutError:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from addresses import join_host
 from carrier import Carrier, Head, ImproperHttp, NoAnswer
 from errors import FetchError
-from fetch import DEFAULT_HEADERS, OWNER, PLAIN, Fetcher, Trust, check_headers, explain
+from fetch import OWNER, PLAIN, Fetcher, Trust, check_headers, explain
 from wire import Deadline
 
 MAX_OPEN = 64  # connections to one server at a time
@@ -21,13 +21,10 @@ IDLE_SECONDS = 60
 CONNECT_SECONDS = 15
 TAIL_SECONDS = 0.02  # for the end of an answer whose reader already had all it needed
 MAX_TAIL_BYTES = 64 * 1024
-IDENTITY = {"Accept-Encoding": "identity"}  # what is compressed could unpack to any size (RFC 9110 §12.5.3)
+# identity: what is compressed could unpack to any size (RFC 9110 §12.5.3)
+ALWAYS = {"User-Agent": "Postern", "Accept-Encoding": "identity"}
 KEPT = re.compile(r"(?:^|[,; ])timeout=([0-9]{1,4})")
 SAFE_IN_PATH = "!#$%&'()*+,/:;=?@[]~"  # what a URL may hold as it is; the rest is written as %XX (RFC 3986 §2)
-
-
-def do_nothing() -> None:
-    """For who has nothing to look after while it waits."""
 
 
 class Channel:
@@ -42,7 +39,7 @@ class Channel:
         self.target = fetch.check_url(url, trust=trust)
         self.path = path_of(url)
         check_headers(headers or {})
-        every = DEFAULT_HEADERS | dict(headers or {}) | IDENTITY
+        every = ALWAYS | dict(headers or {})
         default = {"https": 443, "http": 80}[self.target.scheme]
         host = join_host(self.target.host, self.target.port).removesuffix(f":{default}")
         self._usual = "".join(f"{name}: {value}\r\n" for name, value in ({"Host": host} | every).items())
@@ -60,11 +57,12 @@ class Channel:
         body: bytes | None = None,
         *,
         deadline: Deadline,
-        check: Callable[[], None] = do_nothing,
+        check: Callable[[], None] | None = None,
         path: str | None = None,
         may_repeat: bool = False,
     ) -> Answer:
-        """Send a request and answer as soon as the head of the answer is there. `check` is called while waiting, and may raise.
+        """Send a request and answer as soon as the head of the answer is there. `check` is called ten times a second while
+        it waits, and may raise.
 
         A kept connection may turn out to be dead. The request is then sent again on a new one, but only if `may_repeat`: else
         nobody knows whether it was already acted upon (RFC 9110 §9.2.2).

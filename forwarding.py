@@ -87,9 +87,8 @@ class Forwarding:
         self, connection: Connection, method: str, params: dict[str, Any], meta: Mapping[str, Any], call: Call
     ) -> dict[str, Any]:
         """The result; raises ProtocolError for an error of the server's, with its own words but for secrets."""
-        passed = {name: value for name, value in meta.items() if name != "progressToken" and not name.startswith(OWN_META)}
-        if passed:
-            params = {**params, "_meta": passed}
+        if kept := {name: value for name, value in meta.items() if name != "progressToken" and not name.startswith(OWN_META)}:
+            params = {**params, "_meta": kept}
         try:
             if self._must_continue(connection, call):
                 return self._continuations.run(
@@ -112,8 +111,7 @@ class Forwarding:
             result = self._servers.request(connection, method, {**params, **answered}, call)
             if result.get("resultType", "complete") != "input_required":
                 return result
-            if "asked" in call.kept:  # the answers were to the last round
-                call.forget_answers()
+            call.forget_answers()
             call.kept.update(asked=check_questions(result.get("inputRequests")), state=result.get("requestState"))
         raise UpstreamError("The server asks without end.")
 

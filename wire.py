@@ -29,6 +29,10 @@ class Deadline:
             raise TimeoutError
         return left
 
+    def extend(self, seconds: float) -> None:
+        """Give it more time."""
+        self._end += seconds
+
 
 def open_socket(address: tuple[str, int], timeout: float) -> socket.socket:
     """A TCP connection that does not wait to fill a packet: header and body go out one after the other."""

@@ -66,8 +66,8 @@ class RawServer:
         except OSError:
             sock.close()  # the client left, or did not like our certificate
 
-    def read(self, stream: socket.socket) -> None:
-        """Read one request; raises ConnectionError if there is none."""
+    def read(self, stream: socket.socket) -> tuple[str, bytes]:
+        """Read one request: its head and its body. Raises ConnectionError if there is none."""
         with stream.makefile("rb") as lines:
             head = ""
             while (line := lines.readline()) != b"\r\n":
@@ -75,8 +75,10 @@ class RawServer:
                     raise ConnectionError("the client left before its request was complete")
                 head += line.decode("latin-1")
             length = next((line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")), "0")
-            self.bodies.append(lines.read(int(length)))
-            self.heads.append(head)
+            body = lines.read(int(length))
+        self.bodies.append(body)
+        self.heads.append(head)
+        return head, body
 
 
 def drip(piece: bytes, seconds: float = 0.02, first: bytes = b"") -> Answer:

@@ -28,8 +28,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from errors import ToolError
-from listings import LISTERS, match_template
-from store.profiles import Member
+from listings import LISTERS, Shown, match_template
+from store.members import Member
+from store.profile_features import UNCHANGED
 from tools import Call, Context, Result
 from upstream_rpc import ASKABLE
 
@@ -123,9 +124,15 @@ async def run(context: Any, params: Any, handler: Any, *arguments: Any) -> Any:
 LIMITER = anyio.CapacityLimiter(200)
 
 
+def name_of(feature: Any) -> str:
+    """A feature's name, or its URI."""
+    return getattr(feature, "uri", None) or getattr(feature, "uri_template", None) or feature.name
+
+
 def list_all(kind: str) -> list[dict[str, Any]]:
     """A list as our own `tools/list` would have it."""
-    listings = [LISTERS[type(feature)](feature, ALONE)[1] for feature in getattr(CONNECTOR, kind)]
+    lister = LISTERS[kind.removesuffix("s")]
+    listings = [lister(feature, Shown(name_of(feature), ALONE, UNCHANGED)) for feature in getattr(CONNECTOR, kind)]
     return json.loads(json.dumps(listings, default=dict))
 
 

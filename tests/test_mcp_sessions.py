@@ -44,9 +44,7 @@ def clock():
 @pytest.fixture
 def bridge(settings, vault, db, clock):
     callers = {
-        name: SimpleNamespace(
-            user_id=name, grant_id=make_grant(db, vault, name), session_id=f"sign-in of {name}", paused_at=None
-        )
+        name: SimpleNamespace(user_id=name, grant_id=make_grant(db, vault, name), session_id=f"sign-in of {name}")
         for name in ("alice", "bob")
     }
 

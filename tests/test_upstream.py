@@ -1,0 +1,428 @@
+"""The pool of sessions: who shares one, what a failing server costs, and what is ended when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from conftest import NOW
+from fake_upstream import END, FakeUpstream, Handler, modern, named, older
+from raw_server import plain
+from test_upstream_http import CALL, DONE, Key
+from test_upstream_sse import FakeSse
+
+import upstream
+from accounts import add_account
+from errors import Cancelled, SignInNeeded, ToolError, UpstreamError
+from fetch import Fetcher
+from links import Greeting, HttpTarget, StdioTarget
+from store.connections import Connection, Draft, get_connection, insert_connection
+from tools import Call
+from upstream import Upstreams, declare
+from upstream_endpoint import Unreachable
+from upstream_opener import Opener
+
+
+class FakeLink:
+    """A session that answers what it was opened with."""
+
+    greeting = Greeting("2026-07-28", True, {}, {"name": "fake"})
+
+    def __init__(self, opened: tuple[Any, ...]):
+        self.opened, self.is_alive, self.closed, self.tidied = opened, True, 0, 0
+        self.act: Callable[[Call], Any] = lambda call: DONE
+        self.told: list[str] = []
+
+    def request(self, method: str, params: Mapping[str, Any], call: Call) -> Any:
+        return self.act(call)
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        self.told.append(method)
+
+    def close(self) -> None:
+        self.closed += 1
+        self.is_alive = False
+
+    def close_idle(self) -> None:
+        self.tidied += 1
+
+
+class FakeOpener:
+    """Opens fake links, or does what `act` does."""
+
+    def __init__(self) -> None:
+        self.links: list[FakeLink] = []
+        self.act: Callable[[], None] = lambda: None
+
+    def open(self, *opened: Any) -> FakeLink:
+        self.act()
+        self.links.append(FakeLink(opened))
+        return self.links[-1]
+
+
+class Asker(Call):
+    """A caller who can be asked this."""
+
+    def __init__(self, **capabilities: Any):
+        super().__init__()
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        return self._capabilities
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def connection(identity: str = "c1", connector: str = "remote_http", *, updated_at: int = 1, **settings: Any) -> Connection:
+    """A connection as the database would have it."""
+    return Connection(identity, "alice", connector, identity, settings, frozenset(), 1, updated_at)
+
+
+@pytest.fixture
+def opener() -> FakeOpener:
+    return FakeOpener()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def heard() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+def pool(db, vault, opener, clock, heard) -> Iterator[Upstreams]:
+    def hear(connection_id: str, method: str, params: Mapping[str, Any]) -> None:
+        heard.append((connection_id, method))
+
+    def find_target(connector: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpTarget:
+        if "url" not in settings and connector == "remote_http" and settings.get("broken"):
+            raise ToolError("The value “url” is missing.")
+        return HttpTarget(settings.get("url", "http://a/"), secrets)
+
+    pool = Upstreams(db, vault, opener, hear=hear, find_target=find_target, clock=clock)
+    yield pool
+    pool.stop()
+
+
+def fail(error: Exception) -> Callable[..., Any]:
+    """What raises this."""
+
+    def act(*_: Any) -> Any:
+        raise error
+
+    return act
+
+
+# --- who shares a session ---
+
+
+def test_a_session_is_opened_once_and_used_again(pool, opener, heard):
+    one = connection()
+    assert [pool.request(one, "tools/call", CALL, Call()) for _ in range(3)] == [DONE] * 3
+    assert pool.greeting(one, Call()) is FakeLink.greeting
+    assert pool.greeting(one) is FakeLink.greeting
+    pool.notify(one, "notifications/x", {})
+    kind, target, owner, declared, hear, authorizer = opener.links[0].opened
+    assert (len(opener.links), opener.links[0].told) == (1, ["notifications/x"])
+    assert (kind, target.url, owner, declared, authorizer) == ("remote_http", "http://a/", "c1", {}, None)
+    hear("notifications/tools/list_changed", {})
+    assert heard == [("c1", "notifications/tools/list_changed")]
+
+
+def test_each_connection_and_each_kind_of_caller_has_its_own(pool, opener):
+    for one, call in [
+        (connection(), Call()),
+        (connection("c2"), Call()),
+        (connection(), Asker(elicitation={})),
+        (connection(), Asker(elicitation={"url": {}}, roots={"listChanged": True}, experimental={"x": {}})),
+        (connection(), Asker(elicitation={"url": {"any": 1}, "evil": {}}, roots={})),
+        (connection(), Asker(sampling={"tools": {}})),
+    ]:
+        pool.request(one, "tools/call", CALL, call)
+    assert [(link.opened[2], link.opened[3]) for link in opener.links] == [
+        ("c1", {}),
+        ("c2", {}),
+        ("c1", {"elicitation": {}}),
+        ("c1", {"elicitation": {"url": {}}, "roots": {}}),
+        ("c1", {"sampling": {"tools": {}}}),
+    ]
+
+
+@pytest.mark.parametrize("odd", [None, "x", [], 5, True])
+def test_a_capability_that_is_none_is_not_passed_on(odd):
+    assert declare({"elicitation": odd, "roots": {}}) == {"roots": {}}
+
+
+def test_secrets_go_to_their_own_connection_only(pool, opener, db, vault):
+    user = add_account(db, vault, "alice", "a fine long password", now=NOW)
+    ids = []
+    for name in ("one", "two"):
+        with db.write() as run:
+            draft = Draft("remote_http", name, {"url": f"http://{name}/"}, {"api_key": f"key-of-{name}"})
+            ids.append(insert_connection(run, vault, user.id, draft, NOW))
+    for identity in ids:
+        pool.request(get_connection(db, user.id, identity), "ping", {}, Call())
+    sent = [(link.opened[1].url, dict(link.opened[1].headers)) for link in opener.links]
+    assert sent == [("http://one/", {"api_key": "key-of-one"}), ("http://two/", {"api_key": "key-of-two"})]
+
+
+def test_a_changed_connection_gets_a_new_session_and_the_old_one_ends_after_its_last_user(pool, opener):
+    pool.request(connection(), "ping", {}, Call())
+    pool.request(connection(updated_at=2), "ping", {}, Call())
+    assert [link.closed for link in opener.links] == [1, 0]
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(call: Call) -> Any:
+        started.set()
+        assert go_on.wait(5)
+        return DONE
+
+    opener.links[1].act = slow
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(pool.request(connection(updated_at=2), "ping", {}, Call())))
+    thread.start()
+    assert started.wait(5)
+    pool.request(connection(updated_at=2, url="http://b/"), "ping", {}, Call())
+    assert [link.closed for link in opener.links] == [1, 0, 0]
+    pool.drop("c1")
+    assert [link.closed for link in opener.links] == [1, 0, 1]
+    go_on.set()
+    thread.join()
+    assert ([link.closed for link in opener.links], results) == ([1, 1, 1], [DONE])
+
+
+def test_a_dead_session_is_replaced(pool, opener):
+    pool.request(connection(), "ping", {}, Call())
+    opener.links[0].is_alive = False
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+    assert [link.closed for link in opener.links] == [1, 0]
+
+
+def test_so_many_sessions_and_no_more(pool, opener, monkeypatch, clock):
+    monkeypatch.setattr(upstream, "MAX_SESSIONS", 2)
+    calls = [Asker(), Asker(roots={}), Asker(sampling={})]
+    for call in calls:
+        clock.now += 1
+        pool.request(connection(), "ping", {}, call)
+    assert [link.closed for link in opener.links] == [1, 0, 0]
+    for link in opener.links[1:]:
+        link.act = lambda call: pool.request(connection(), "ping", {}, calls[2 if call is calls[1] else 0])
+    with pytest.raises(UpstreamError, match="Too many different assistants"):
+        pool.request(connection(), "ping", {}, calls[1])
+
+
+def test_many_threads_open_one_session(pool, opener):
+    opener.act = lambda: time.sleep(0.1)
+    threads = [threading.Thread(target=pool.request, args=(connection(), "ping", {}, Call())) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opener.links) == 1
+
+
+# --- servers that fail ---
+
+
+def test_a_server_that_cannot_be_reached_is_left_alone_for_longer_each_time(pool, opener, clock):
+    began, tries = clock.now, []
+
+    def away() -> None:
+        tries.append(clock.now - began)
+        raise UpstreamError("The server is away.")
+
+    opener.act = away
+    for _ in range(200):
+        with pytest.raises(UpstreamError, match=r"^The server is away\.$"):
+            pool.request(connection(), "ping", {}, Call())
+        clock.now += 1
+    assert [after - before for before, after in pairwise(tries)] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_session_whose_server_went_away_is_left_alone_too(pool, opener, clock):
+    pool.request(connection(), "ping", {}, Call())
+    opener.links[0].act = fail(Unreachable("Gone."))
+    with pytest.raises(Unreachable):
+        pool.request(connection(), "ping", {}, Call())
+    opener.links[0].act = lambda call: DONE
+    with pytest.raises(UpstreamError, match=r"^Gone\.$"):
+        pool.request(connection(), "ping", {}, Call())
+    clock.now += 1.1
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+    assert len(opener.links) == 1
+
+
+@pytest.mark.parametrize("error", [SignInNeeded("Sign in."), ToolError("Something is missing.")])
+def test_what_a_person_can_mend_is_tried_again_at_once(pool, opener, error):
+    opener.act = fail(error)
+    with pytest.raises(type(error)):
+        pool.request(connection(), "ping", {}, Call())
+    opener.act = lambda: None
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+
+
+def test_an_error_of_one_call_is_no_reason_to_leave_a_server_alone(pool, opener):
+    pool.request(connection(), "ping", {}, Call())
+    opener.links[0].act = fail(UpstreamError("No answer in time."))
+    for _ in range(2):
+        with pytest.raises(UpstreamError, match="No answer in time"):
+            pool.request(connection(), "ping", {}, Call())
+    opener.links[0].act = lambda call: DONE
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+    assert len(opener.links) == 1
+
+
+def test_a_person_who_changes_the_connection_need_not_wait(pool, opener):
+    opener.act = fail(UpstreamError("Away."))
+    with pytest.raises(UpstreamError):
+        pool.request(connection(), "ping", {}, Call())
+    opener.act = lambda: None
+    assert pool.request(connection(updated_at=2), "ping", {}, Call()) == DONE
+
+
+def test_a_slow_server_delays_no_other_and_those_who_wait_for_it_may_leave(pool, opener):
+    go_on = threading.Event()
+    opener.act = lambda: go_on.wait(5)
+    first = threading.Thread(target=pool.request, args=(connection(), "ping", {}, Call()))
+    first.start()
+    time.sleep(0.05)
+    opener.act = lambda: None
+    started = time.monotonic()
+    assert pool.request(connection("c2"), "ping", {}, Call()) == DONE
+    impatient = Call()
+    threading.Timer(0.1, impatient.cancelled.set).start()
+    with pytest.raises(Cancelled):
+        pool.request(connection(), "ping", {}, impatient)
+    assert time.monotonic() - started < 3
+    go_on.set()
+    first.join()
+
+
+def test_what_is_missing_is_said(pool):
+    with pytest.raises(ToolError, match=r"^The value “url” is missing\.$"):
+        pool.request(connection(broken=True), "ping", {}, Call())
+
+
+# --- housekeeping ---
+
+
+def test_what_was_idle_for_long_is_ended(pool, opener, clock):
+    pool.request(connection(), "ping", {}, Call())
+    clock.now += 200
+    pool.request(connection("c2"), "ping", {}, Call())
+    pool.tidy()
+    assert [(link.closed, link.tidied) for link in opener.links] == [(0, 1), (0, 1)]
+    clock.now += 200
+    pool.tidy()
+    assert [(link.closed, link.tidied) for link in opener.links] == [(1, 1), (0, 2)]
+    pool.request(connection(), "ping", {}, Call())
+    assert len(opener.links) == 3
+
+
+def test_what_is_in_use_is_never_idle(pool, opener, clock):
+    pool.request(connection(), "ping", {}, Call())
+
+    def long(call: Call) -> Any:
+        clock.now += 10_000
+        pool.tidy()
+        return DONE
+
+    opener.links[0].act = long
+    pool.request(connection(), "ping", {}, Call())
+    assert opener.links[0].closed == 0
+
+
+def test_stopping_ends_everything(pool, opener):
+    pool.request(connection(), "ping", {}, Call())
+    pool.request(connection("c2"), "ping", {}, Call())
+    pool.stop()
+    assert [link.closed for link in opener.links] == [1, 1]
+    with pytest.raises(UpstreamError, match="going down"):
+        pool.request(connection(), "ping", {}, Call())
+
+
+# --- the ways out ---
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Any], Any]]:
+    """Start a server."""
+    running = []
+
+    def start(server: Any) -> Any:
+        running.append(server.__enter__())
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+def real_pool(db: Any, vault: Any, *servers: FakeUpstream, **options: Any) -> Upstreams:
+    fetch = Fetcher(frozenset(f"127.0.0.1:{server.port}" for server in servers))
+    return Upstreams(db, vault, Opener(fetch, **options.pop("opener", {})), **options)
+
+
+@pytest.mark.parametrize("handlers", [modern, older])
+def test_streamable_http_is_spoken_to_in_its_era(db, vault, run, handlers):
+    server = run(FakeUpstream(handlers(tools__call=lambda asked: asked.result(DONE))))
+    pool = real_pool(db, vault, server, authorizer=lambda connection: Key("token-of-" + connection.id))
+    assert pool.request(connection(url=server.url), "tools/call", CALL, Call()) == DONE
+    assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer token-of-c1"}
+    found = pool.greet("remote_http", HttpTarget(server.url))
+    assert found["server"]["name"] in ("fake", "old")
+    assert "authorization" not in server.asked[-1].headers
+    pool.stop()
+
+
+def test_the_schema_of_a_tool_is_asked_for_by_connection(db, vault, run):
+    server = run(FakeUpstream(modern()))
+    schema = {"type": "object", "properties": {"a": {"type": "string", "x-mcp-header": "A"}}}
+    find_schema = lambda owner, name: schema if (owner, name) == ("c1", "t") else None  # noqa: E731
+    pool = real_pool(db, vault, server, opener={"find_schema": find_schema})
+    pool.request(connection(url=server.url), "tools/call", {"name": "t", "arguments": {"a": "b"}}, Call())
+    assert server.asked[-1].headers["mcp-param-a"] == "b"
+    pool.stop()
+
+
+@pytest.mark.parametrize("connector", ["remote_sse", "remote_http"])
+def test_a_server_of_2024_is_found_by_either_kind(db, vault, run, connector):
+    server = FakeSse(tools__call=lambda asked: [{"jsonrpc": "2.0", "id": asked.message["id"], "result": DONE}])
+    server.answer = lambda raw, sock: server.serve(sock)
+    refuse: Handler = lambda asked: plain(b"", "405 Method Not Allowed") if asked.path == "/mcp" else server.hear(asked)  # noqa: E731
+    server.handlers |= named({"server__discover": refuse, "initialize": refuse})
+    run(server)
+    pool = real_pool(db, vault, server)
+    assert pool.request(connection("c1", connector, url=server.url), "tools/call", CALL, Call()) == DONE
+    pool.stop()
+
+
+def test_a_server_of_neither_kind_is_told_as_the_newer_one(db, vault, run):
+    server = run(FakeUpstream({"server/discover": plain(b"", "404 No"), "initialize": plain(b"", "404 No"), "GET": plain(END)}))
+    pool = real_pool(db, vault, server)
+    with pytest.raises(UpstreamError, match=r"^The server has nothing at this address \(status 404\)\.$"):
+        pool.request(connection(url=server.url), "tools/call", CALL, Call())
+    assert server.asked[-1].verb == "GET"
+
+
+def test_no_command_runs_where_none_is_allowed(db, vault):
+    pool = real_pool(db, vault, find_target=lambda *_: StdioTarget("true"))
+    with pytest.raises(UpstreamError, match="ALLOW_STDIO"):
+        pool.request(connection("c1", "stdio"), "ping", {}, Call())

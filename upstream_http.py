@@ -1,0 +1,156 @@
+"""A session with an MCP server over Streamable HTTP, in whichever era the server is of. Knows no connection and no pool."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from mcp_types import HEADER_MISMATCH
+
+from errors import PosternError, SignInNeeded, UpstreamError, UpstreamRefused
+from fetch import Fetcher
+from links import Authorizer, Greeting, Hear, HttpTarget
+from tools import Call
+from upstream_endpoint import Endpoint, NotUnderstood, TimedOut
+from upstream_greeting import discover, initialize
+from upstream_headers import FindSchema, ToolHeaders
+from upstream_listen import Listener, find_wanted
+from upstream_posts import Posts, SessionGone
+from wire import Deadline
+
+PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era
+GREETING_SECONDS = 30.0
+GOODBYE_SECONDS = 2.0
+MAX_PAGES = 100
+
+
+class HttpLink:
+    """One session: see `links.Link`. It is open once it is made; raises UpstreamError, SignInNeeded, if it cannot be."""
+
+    greeting: Greeting
+
+    def __init__(
+        self,
+        target: HttpTarget,
+        fetch: Fetcher,
+        capabilities: Mapping[str, Any],
+        hear: Hear,
+        authorizer: Authorizer | None = None,
+        find_schema: FindSchema = lambda name: None,
+    ):
+        self._seconds, self._hear = target.seconds, hear
+        self._tools = ToolHeaders(find_schema)
+        self._endpoint = Endpoint(fetch, target, authorizer)
+        self._posts = Posts(self._endpoint, self._take_note, capabilities, self._tools.describe)
+        self._lock, self._renewing = threading.Lock(), threading.Lock()
+        self._listener: Listener | None = None
+        self.is_alive = True
+        try:
+            self.greeting = self._greet()
+        except UpstreamRefused as error:
+            self.close()
+            raise UpstreamError(f"The server refuses to begin a session (error {error.code}).") from None
+        except BaseException:
+            self.close()
+            raise
+
+    # --- what a Link does ---
+
+    def request(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        """Ask and wait: see `links.Link.request`."""
+        self._listen()
+        session_id = self._posts.session_id
+        try:
+            return self._ask(method, params, call)
+        except SessionGone:
+            self._renew(session_id)
+        except UpstreamRefused as error:
+            if error.code != HEADER_MISMATCH or method != "tools/call" or not self.greeting.is_modern:
+                raise
+            self._learn_tools()
+        return self._ask(method, params, call)
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the server something, unless it is of the era that takes no notifications over HTTP. Raises UpstreamError."""
+        if not self.greeting.is_modern:
+            self._posts.notify(method, params)
+
+    def close(self) -> None:
+        """End the session, and tell the server if it has one (MCP 2025-11-25, basic/transports, "Session Management")."""
+        with self._lock:
+            was_alive, self.is_alive = self.is_alive, False
+            session_id, self._posts.session_id = self._posts.session_id, None
+        if self._listener:
+            self._listener.stop()
+        if was_alive and session_id is not None:
+            headers = {"Mcp-Session-Id": session_id, "MCP-Protocol-Version": self._posts.version or ""}
+            with suppress(PosternError), self._endpoint.send("DELETE", headers, None, Deadline(GOODBYE_SECONDS)):
+                pass
+        self._posts.fail("The session was closed.")
+        self._endpoint.channel.close()
+
+    def close_idle(self) -> None:
+        """Close the sockets that nobody used for a while; the session goes on."""
+        self._endpoint.channel.close_idle()
+
+    # --- the beginning ---
+
+    def _greet(self) -> Greeting:
+        """Try the stateless era first, then the handshake (MCP 2026-07-28, basic/transports, "Backward Compatibility")."""
+        try:
+            greeting = discover(self._posts, min(self._seconds, PROBE_SECONDS))
+        except (NotUnderstood, TimedOut):
+            greeting = None
+        self._posts.tells_cancelled = greeting is None  # in the stateless era, hanging up does
+        return greeting or initialize(self._posts, min(self._seconds, GREETING_SECONDS))
+
+    def _renew(self, lost: str | None) -> None:
+        """Begin a new session in place of one that the server has lost; of several threads that notice, one does it."""
+        with self._renewing:
+            if self._posts.session_id != lost or not self.is_alive:
+                return
+            try:
+                self.greeting = initialize(self._posts, min(self._seconds, GREETING_SECONDS))
+            except SignInNeeded:
+                raise
+            except PosternError as error:
+                self.is_alive = False
+                raise UpstreamError("The server has forgotten our session, and begins no new one.") from error
+
+    # --- one request ---
+
+    def _ask(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        result = self._posts.request(method, params, call, self._seconds)
+        if method == "tools/list" and self.greeting.is_modern:
+            self._tools.learn(result)
+        return result
+
+    def _learn_tools(self) -> None:
+        """Read the list of tools again: the headers of one have changed (MCP 2026-07-28, basic/transports, "Client Behavior")."""
+        self._tools.forget()
+        params: dict[str, Any] = {}
+        for _ in range(MAX_PAGES):
+            cursor = self._ask("tools/list", params, Call()).get("nextCursor")
+            if not isinstance(cursor, str):
+                return
+            params = {"cursor": cursor}
+
+    # --- what the server says unasked ---
+
+    def _take_note(self, method: str, params: Mapping[str, Any]) -> None:
+        if method == "notifications/tools/list_changed":
+            self._tools.forget()
+        self._hear(method, params)
+
+    def _listen(self) -> None:
+        """Begin to listen, if the server has anything to say: changed lists, or questions in a session where it may ask."""
+        if self._listener or not self.is_alive:
+            return
+        wanted = find_wanted(self.greeting.capabilities)
+        may_ask = self._posts.session_id is not None and (wanted or self._posts.capabilities)
+        if wanted if self.greeting.is_modern else may_ask:
+            with self._lock:
+                if self.is_alive and not self._listener:
+                    self._listener = Listener(self._posts, wanted)

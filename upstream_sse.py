@@ -1,0 +1,152 @@
+"""A session with an MCP server over the transport of 2024: one stream for all that it says, and an address that it names for what
+we say (MCP 2024-11-05, basic/transports, "HTTP with SSE"). Knows no connection and no pool.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from channels import Answer
+from errors import FetchError, UpstreamError, UpstreamRefused
+from event_lines import Event, EventLines
+from fetch import Fetcher
+from links import Authorizer, Greeting, Hear, HttpTarget
+from strict_json import decode_json, encode_json
+from tools import Call
+from upstream_endpoint import MAX_BYTES, Endpoint, blame, feed, not_understood
+from upstream_greeting import initialize
+from upstream_rpc import Message, Rpc
+from wire import Deadline
+
+OPEN_SECONDS = 20
+GREETING_SECONDS = 30.0
+SEND_SECONDS = 20
+SILENCE_SECONDS = 3600  # after so long without a byte the stream is taken for dead
+POST = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+GET = {"Accept": "text/event-stream"}
+CLOSED = "The server has closed the stream."
+
+
+class SseLink:
+    """One session: see `links.Link`. It is open once it is made; raises UpstreamError, SignInNeeded, if it cannot be."""
+
+    greeting: Greeting
+
+    def __init__(
+        self,
+        target: HttpTarget,
+        fetch: Fetcher,
+        capabilities: Mapping[str, Any],
+        hear: Hear,
+        authorizer: Authorizer | None = None,
+    ):
+        self._seconds = target.seconds
+        self._endpoint = Endpoint(fetch, target, authorizer)
+        self._rpc = Rpc(self._send, hear, capabilities)
+        self._over = threading.Event()
+        self._failure = ""
+        self._path = ""
+        self._version: str | None = None
+        try:
+            self._open()
+            self.greeting = initialize(self._rpc, min(self._seconds, GREETING_SECONDS))
+        except UpstreamRefused as error:
+            self.close()
+            raise UpstreamError(f"The server refuses to begin a session (error {error.code}).") from None
+        except BaseException:
+            self.close()
+            raise
+        self._version = self.greeting.version
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether another request is worth trying."""
+        return not self._over.is_set()
+
+    def request(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        """Ask and wait: see `links.Link.request`."""
+        return self._rpc.request(method, params, call, self._seconds)
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the server something. Raises UpstreamError."""
+        self._rpc.notify(method, params)
+
+    def close(self) -> None:
+        """End the session: the server notices that the stream is closed."""
+        self._end("The session was closed.")
+
+    def close_idle(self) -> None:
+        """Close the sockets that nobody used for a while; the session goes on."""
+        self._endpoint.channel.close_idle()
+
+    def _end(self, sentence: str) -> None:
+        self._failure = self._failure or sentence
+        self._over.set()
+        self._rpc.fail(sentence)
+        self._endpoint.channel.close()
+
+    # --- what goes out ---
+
+    def _send(self, message: Message) -> None:
+        """The answer comes on the stream; this one only says that the message has arrived."""
+        headers = POST | ({"MCP-Protocol-Version": self._version} if self._version else {})
+        try:
+            with self._endpoint.send(
+                "POST", headers, encode_json(message), Deadline(SEND_SECONDS), path=self._path
+            ) as answer:
+                if not 200 <= answer.status < 300:
+                    raise not_understood(answer)
+        except FetchError as error:
+            raise UpstreamError(self._failure) if self._failure else blame(error) from error
+
+    # --- what comes in ---
+
+    def _open(self) -> None:
+        """Open the stream, wait for the address, and leave the rest to a thread of its own."""
+        deadline = Deadline(min(self._seconds, OPEN_SECONDS))
+        try:
+            answer = self._endpoint.send("GET", GET, None, deadline)
+            try:
+                events = self._find_path(answer)
+            except BaseException:
+                answer.close(keep=False)
+                raise
+        except FetchError as error:
+            raise blame(error) from error
+        threading.Thread(target=self._read, args=(answer, events), name="read a server", daemon=True).start()
+
+    def _find_path(self, answer: Answer) -> Iterator[Event]:
+        """Read up to the address for messages; answers the events after that."""
+        if answer.status != 200 or answer.kind != "text/event-stream":
+            raise not_understood(answer)
+        events = read_events(answer)
+        first = next((event for event in events if event.kind == "endpoint"), None)
+        path = self._endpoint.resolve(first.data.decode(errors="replace")) if first else None
+        if path is None:  # with an address elsewhere, our credentials would go there
+            raise UpstreamError("The server names no address of its own for messages.")
+        self._path = path
+        return events
+
+    def _read(self, answer: Answer, events: Iterator[Event]) -> None:
+        """The reading thread, to the end of the stream."""
+        try:
+            with answer:
+                answer.wait_until(Deadline(SILENCE_SECONDS))
+                for event in events:
+                    answer.wait_until(Deadline(SILENCE_SECONDS))
+                    if event.kind == "message" and event.data:
+                        self._rpc.take(decode_json(event.data))
+            self._end(CLOSED)
+        except ValueError:
+            self._end("The server sends something that is not JSON.")
+        except (FetchError, UpstreamError) as error:
+            self._end(str(error))
+
+
+def read_events(answer: Answer) -> Iterator[Event]:
+    """The events of a stream."""
+    lines = EventLines(MAX_BYTES)
+    for piece in answer.pieces():
+        yield from feed(lines, piece, answer)
