@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
@@ -30,6 +31,7 @@ MAX_RUBBISH = 1000  # lines in a row that are no message
 PATIENCE = 100  # lines in a row that answer nothing; then we read with pauses, so that a flood costs little
 BURST, PAUSE_SECONDS = 20, 0.005
 PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era: an older one may keep silent
+PING_SECONDS = 3.0
 GREETING_SECONDS = 60.0  # the first start of a command may download it
 CODE_SECONDS = 0.5  # to learn with which code it ended
 MAX_KNOWN = 200
@@ -54,12 +56,12 @@ class StdioLink:
         return not self._over.is_set()
 
     def request(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
-        """Ask and wait: see `links.Link.request`. A server that has said nothing at all in the time ends here."""
+        """Ask and wait: see `links.Link.request`. A server that said nothing at all, and answers not even a ping, ends here."""
         heard = self._heard
         try:
             return self._rpc.request(method, params, call, self._seconds)
         except UpstreamError:
-            if self._heard == heard:
+            if self._heard == heard and not self._answers():
                 self._end("The command does not answer.", at_once=True)
             raise
 
@@ -74,6 +76,13 @@ class StdioLink:
     def fail(self) -> None:
         """End them because they are of no use."""
         self._end("The session could not begin.", at_once=True)
+
+    def _answers(self) -> bool:
+        """Whether there is any sign of life. The stateless era has no ping."""
+        heard = self._heard
+        with suppress(UpstreamError, UpstreamRefused):
+            self._rpc.request("server/discover" if self.greeting.is_modern else "ping", {}, Call(), PING_SECONDS)
+        return self._heard != heard
 
     # --- the beginning ---
 
@@ -180,6 +189,7 @@ class StdioServers:
         try:
             greeting = link.greet(is_modern)
         except UpstreamError:
+            self._eras.pop(key, None)
             if link.is_alive or is_modern is False:
                 link.fail()
                 raise

@@ -66,6 +66,7 @@ MAY_IMPORT = {  # module -> the only files that may
     "requests": "fetch",
     "http.client": "fetch wire",
     "urllib.request": "",
+    "subprocess": "children",
     "socket": "fetch wire carrier streams mcp_http gate_io gate_worker",  # from carrier on they open none
 }
 TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()

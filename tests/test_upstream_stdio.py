@@ -112,6 +112,14 @@ def test_one_that_says_nothing_to_that_is_greeted_all_the_same(house: House, mon
     assert time.monotonic() - began < 30
 
 
+def test_an_era_is_forgotten_when_it_no_longer_fits(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(upstream_stdio, "GREETING_SECONDS", 0.5)
+    house.servers._eras[(target("stuck").command, target("stuck").arguments)] = False
+    with pytest.raises(UpstreamError):
+        house.open(target("stuck"))
+    assert house.servers._eras == {}
+
+
 def test_one_that_never_answers_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(upstream_stdio, "PROBE_SECONDS", 0.2)
     monkeypatch.setattr(upstream_stdio, "GREETING_SECONDS", 0.3)
@@ -224,7 +232,16 @@ def test_a_call_that_takes_too_long_ends_but_not_the_session(house: House):
     assert len(json.loads(use(link, "was_cancelled"))) == 1
 
 
-def test_one_that_hangs_loses_its_session(house: House):
+def test_one_that_is_merely_slow_keeps_it(house: House):
+    link = house.open(target(seconds=0.5))
+    with pytest.raises(UpstreamError, match=r"within 0\.5 seconds"):
+        use(link, "stay_silent")
+    assert link.is_alive
+    assert use(link, "echo") == "{}"
+
+
+def test_one_that_hangs_loses_its_session(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(upstream_stdio, "PING_SECONDS", 0.5)
     link = house.open(target(seconds=0.5))
     with pytest.raises(UpstreamError, match=r"within 0\.5 seconds"):
         use(link, "hang")

@@ -193,7 +193,10 @@ def test_c09_a_second_answer_is_dropped(shared: tuple[House, Link, Link]):
         case("C-10", "hang", "hang", {}),
     ],
 )
-def test_it_loses_its_session_and_its_processes(house: House, name: str, arguments: dict[str, Any]):
+def test_it_loses_its_session_and_its_processes(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str, arguments: dict[str, Any]
+):
+    monkeypatch.setattr(upstream_stdio, "PING_SECONDS", 0.5)
     link = house.open(seconds=5)
     daemon = int(use(link, "daemon"))
     assert is_there(daemon)
