@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from connectors.clickup.api import Api, OutOfTime
+from connectors.clickup.api import Api, OutOfTime, objects
 from connectors.clickup.fitting import Answer, Report, compact
 from connectors.clickup.places import (
     Place,
@@ -313,12 +313,12 @@ def count_lists(node: dict[str, Any]) -> int:
 
 def show_workspace(place: Place) -> dict[str, Any]:
     """A workspace."""
-    return {"id": place.id, "name": place.name, "memberCount": len(place.item.get("members") or [])}
+    return {"id": place.id, "name": place.name, "memberCount": len(objects(place.item, "members"))}
 
 
 def show_space(place: Place) -> dict[str, Any]:
     """A space."""
-    statuses = [item.get("status") for item in place.item.get("statuses") or [] if isinstance(item, dict)]
+    statuses = [item.get("status") for item in objects(place.item, "statuses")]
     private = place.item.get("private")
     return {"id": place.id, "name": place.name} | compact({"private": private, "statuses": [name for name in statuses if name]})
 

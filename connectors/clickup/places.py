@@ -28,13 +28,13 @@ def as_place(kind: str, item: dict[str, Any]) -> Place:
 
 
 def places(kind: str, answer: dict[str, Any], name: str) -> list[Place]:
-    """The places of one kind in an answer."""
-    return [as_place(kind, item) for item in objects(answer, name)]
+    """The places of one kind in an answer; what has no id is none."""
+    return [as_place(kind, item) for item in objects(answer, name) if item.get("id")]
 
 
 def list_workspaces(api: Api, *, fresh: bool = False) -> list[Place]:
     """The workspaces of this account."""
-    return [as_place("workspace", team) for team in api.teams(fresh=fresh)]
+    return places("workspace", {"teams": api.teams(fresh=fresh)}, "teams")
 
 
 def list_spaces(api: Api, workspace_id: str, *, fresh: bool = False) -> list[Place]:

@@ -17,6 +17,7 @@ from errors import ToolError
 PAGE = 100  # tasks on a page of ClickUp's
 MAX_PAGES = 10
 WEIGHTS = (("name", 0.5), ("description", 0.3), ("status", 0.2))
+SAME_WORD = 0.7  # how alike two words have to be to count as one with a typing mistake
 THRESHOLD = 0.35  # how unlike a task may be and still count as found; 0 is the same
 
 Accept = Callable[[dict[str, Any]], bool]
@@ -132,8 +133,8 @@ def likeness(query: str, text: str) -> float:
     if query == text:
         return 1.0
     words = text.split()[:200]
-    per_word = [max((SequenceMatcher(None, word, other).ratio() for other in words), default=0) for word in query.split()[:10]]
-    return 0.95 * sum(per_word) / len(per_word)
+    per_word = [max(SequenceMatcher(None, word, other).ratio() for other in words) for word in query.split()[:10]]
+    return 0.95 * sum(ratio for ratio in per_word if ratio >= SAME_WORD) / len(per_word)
 
 
 def rank(tasks: list[dict[str, Any]], query: str, limit: int) -> list[tuple[float, dict[str, Any]]]:
