@@ -28,6 +28,7 @@ def overview() -> Response:
         profiles=profiles,
         connections=list_connections(state().db, user.id),
         connectors=state().connectors,
+        custom_problems=state().custom_problems if user.is_owner else {},
         upstreams=list_upstreams(state().db, user.id),
         choices=list_choices(user),
         sessions=list_sessions(state().db, user.id, now=now()),

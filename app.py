@@ -31,6 +31,7 @@ from client_assertions import ClientAssertions
 from client_documents import ClientDocuments
 from config import Settings, load_settings
 from connectors.catalog import CONNECTORS
+from connectors.custom import load_custom
 from db import check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
@@ -113,6 +114,8 @@ def create_app(
     check_current(db, MIGRATIONS)
     vault = open_vault(db, settings.master_key)
     fetch = fetch or Fetcher(settings.allow_private_upstreams, own_host=urlsplit(settings.public_url).hostname)
+    custom, custom_problems = load_custom(settings.custom_dir, connectors)
+    connectors = {**connectors, **custom}
     sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
     toolbox = Toolbox(
         db, vault, fetch, connectors, clock, find_token=lambda connection: get_tokens(sign_ins, connection).access_token()
@@ -123,6 +126,7 @@ def create_app(
         vault=vault,
         fetch=fetch,
         connectors=connectors,
+        custom_problems=custom_problems,
         toolbox=toolbox,
         sign_ins=sign_ins,
         limits=Limits(db, clock),

@@ -41,6 +41,7 @@ class Settings:
     allow_stdio: bool
     allow_stdio_unconfined: bool
     registry_url: str | None
+    custom_dir: Path | None
     allow_private_upstreams: frozenset[str]
     log_level: str
     host: str
@@ -137,6 +138,13 @@ def parse_address(text: str) -> str:
     """Any address that can be fetched."""
     parse_url(text)
     return text
+
+
+def parse_folder(text: str) -> Path:
+    """A folder that is there."""
+    if not Path(text).is_dir():
+        raise ValueError("must name a folder that is there")
+    return Path(text)
 
 
 def parse_database_url(text: str) -> str:
@@ -236,6 +244,7 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "ALLOW_STDIO": (parse_flag, "0"),
     "ALLOW_STDIO_UNCONFINED": (parse_flag, "0"),
     "REGISTRY_URL": (parse_address, None),
+    "CUSTOM_DIR": (parse_folder, None),
     "ALLOW_PRIVATE_UPSTREAMS": (parse_targets, ""),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),

@@ -49,6 +49,7 @@ class State:
     vault: Vault
     fetch: Fetcher
     connectors: Mapping[str, Connector]
+    custom_problems: Mapping[str, str]  # a file of CUSTOM_DIR -> why it was left out
     toolbox: Toolbox
     sign_ins: UpstreamOAuth
     limits: Limits

@@ -55,6 +55,7 @@ def test_the_public_url_follows_the_port():
         ("HOST", "everywhere", "IP address"),
         ("REGISTRATION", "maybe", "open, closed"),
         ("ALLOW_STDIO", "yes", "0 or 1"),
+        ("CUSTOM_DIR", "/no/such/folder", "a folder that is there"),
         ("REGISTRY_URL", "registry.example", "address"),
         ("REDIRECT_URI_ALLOWLIST_MODE", "regex", "exact, prefix, host"),
         ("ALLOWED_ORIGINS", "*", "no *"),

@@ -140,7 +140,7 @@ def health(server: Server) -> int:
 
 def test_it_copies_every_file_that_the_server_needs():
     needed = {path.name for path in ROOT.glob("*.py")} | {"schema.sql", "requirements.txt", "LICENSE"}
-    for folder in ("migrations", "store", "connectors", "templates", "static"):
+    for folder in ("migrations", "store", "connectors", "catalogue", "templates", "static"):
         needed |= {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*.*") if "__pycache__" not in path.parts}
     assert {source for source, target in list_copies().items() if source == target} == needed
 
