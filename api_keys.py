@@ -18,7 +18,7 @@ from store.connections import Draft, find_free_name
 from store.profiles import FeatureSet, Profile, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
-from upstream_forms import form_of, settle_draft
+from upstream_forms import check_draft, form_of
 from web import current_user, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
@@ -109,7 +109,9 @@ def place_of(desk: Desk) -> tuple[str, ...]:
 
 def read_connection(connector: Connector, typed: dict[str, str]) -> Draft:
     """The connection that was typed, checked."""
-    return settle_draft(state().db, state().vault, state().fetch, read_draft(connector, typed), None)
+    draft = read_draft(connector, typed)
+    check_draft(state().db, state().vault, state().fetch, draft, None)
+    return draft
 
 
 def read_wish(user: User, typed: dict[str, str]) -> Wish:

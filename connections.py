@@ -26,7 +26,7 @@ from store.profiles import Profile, find_profile_by_slug, list_client_names, lis
 from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
-from upstream_forms import form_of, settle_draft
+from upstream_forms import check_draft, form_of
 from web import current_user, next_page, now, page, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
@@ -116,7 +116,8 @@ def typed_form() -> Mapping[str, str] | None:
 def read_form(desk: Desk) -> Draft:
     """What was typed, checked."""
     draft = read_draft(desk.connector, read_typed(desk), desk.connection)
-    return settle_draft(state().db, state().vault, state().fetch, draft, desk.connection)
+    check_draft(state().db, state().vault, state().fetch, draft, desk.connection)
+    return draft
 
 
 def read_typed(desk: Desk) -> dict[str, str]:

@@ -22,7 +22,7 @@ from store.connections import Draft, list_connections
 from store.profiles import Profile, list_profiles
 from store.users import User
 from tools import Connector, Field
-from upstream_forms import settle_draft
+from upstream_forms import check_draft
 from web import current_user, next_page, now, page, see_other, serve_form, state
 
 bp = Blueprint("importing", __name__)
@@ -255,9 +255,10 @@ def read_item(item: Item, typed: Mapping[str, str]) -> Draft:
     if draft.settings.get("args", []) != list(item.definition.settings.get("args", [])):
         raise InvalidInput("An argument is empty, or begins or ends with a blank.")
     try:
-        return settle_draft(state().db, state().vault, state().fetch, draft, None)
+        check_draft(state().db, state().vault, state().fetch, draft, None)
     except ToolError as mistake:
         raise InvalidInput(str(mistake)) from None
+    return draft
 
 
 # --- what the buttons do ---

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from addresses import is_address, parse_url
 from crypto import Vault
@@ -20,7 +18,6 @@ from store.upstreams import Upstream
 from tools import Connector
 
 FILLED_IN = ("url", "args")  # settings in which a person sees placeholders
-TOKENS = frozenset({"access_token", "refresh_token"})
 
 
 def form_of(
@@ -39,19 +36,13 @@ def as_lines(value: Any) -> list[str]:
     return value if isinstance(value, list) else [str(value or "")]
 
 
-def settle_draft(db: Database, vault: Vault, fetch: Fetcher, draft: Draft, connection: Connection | None) -> Draft:
-    """The draft, if it leads somewhere that may be reached. One that leads elsewhere than before does not take the tokens along.
-
-    Raises ToolError or FetchError with what is missing or refused.
-    """
+def check_draft(db: Database, vault: Vault, fetch: Fetcher, draft: Draft, connection: Connection | None) -> None:
+    """Raise ToolError or InvalidInput with what is missing or refused, unless a draft leads somewhere that may be reached."""
     if draft.connector not in KINDS:
-        return draft
+        return
     target = find_target(draft.connector, draft.settings, list_secrets_with(db, vault, connection, draft))
     if isinstance(target, HttpTarget):
         check_address(fetch, target.url)
-    if connection and origin_of(connection.settings) != origin_of(draft.settings):
-        return replace(draft, forget=draft.forget | TOKENS)
-    return draft
 
 
 def check_address(fetch: Fetcher, url: str) -> None:
@@ -63,9 +54,3 @@ def check_address(fetch: Fetcher, url: str) -> None:
             fetch.find_addresses(target.host, target.port, trust=OWNER)
     except FetchError as error:
         raise InvalidInput("Please look at the marked fields.", {"url": str(error)}) from None
-
-
-def origin_of(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Who is meant by an address."""
-    parts = urlsplit(settings.get("url") or "")
-    return parts.scheme, parts.netloc.lower()

@@ -8,7 +8,7 @@ from typing import Any
 
 from addresses import parse_url
 from definitions import COMMAND, ENV_NAME, HEADER_NAME, KEY, OWN_HEADERS, PLACEHOLDER, SECONDS, VARIABLE, find_target
-from errors import ToolError
+from errors import SignInNeeded, ToolError
 from texts import plain_text
 from tools import Connector, Context, Field, SignIn
 
@@ -116,11 +116,14 @@ STDIO_FIELDS = (
 def look(kind: str, context: Context) -> str:
     """Open the server once, and say what it is. Raises ToolError with the reason if that fails."""
     target = find_target(kind, context.settings, context.secrets)
-    if context.settings.get("auth") == "oauth" and kind != "stdio":
-        return "Everything is filled in. Save it, and then sign in at the service: only then can it be tried."
     if context.greet is None:
         raise ToolError("No server can be tried here.")
-    return describe_greeting(context.greet(kind, target))
+    try:
+        return describe_greeting(context.greet(kind, target))
+    except SignInNeeded:
+        if context.settings.get("auth") != "oauth":
+            raise
+        return "It answers, and asks for a sign-in. Save the connection, and sign in there."
 
 
 def find_sign_in(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> SignIn | None:

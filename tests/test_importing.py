@@ -275,18 +275,6 @@ def test_a_placeholder_that_is_typed_asks_for_its_value(house: House, alice: Cli
     assert list_secrets(house.db, house.vault, mine(house)["T"].id) == {"input:PLACE": "a/b"}
 
 
-def test_tokens_do_not_come_along_to_another_server(house: House, alice: Client):
-    wiki = add_wiki(house, alice)
-    with house.db.write() as run:
-        for name in ("access_token", "refresh_token"):
-            sealed = house.vault.seal(b"t", "credentials", wiki.id, name)
-            run("INSERT INTO credentials VALUES (:id, :name, :sealed, NULL, 1)", id=wiki.id, name=name, sealed=sealed)
-    assert send(alice, f"/connections/{wiki.id}", **form_of_wiki(url="https://wiki.example/other")).status_code == 303
-    assert "access_token" in list_secrets(house.db, house.vault, wiki.id)
-    assert send(alice, f"/connections/{wiki.id}", **form_of_wiki(url="https://evil.example/mcp")).status_code == 303
-    assert not {"access_token", "refresh_token"} & list_secrets(house.db, house.vault, wiki.id).keys()
-
-
 def test_it_can_be_switched_off_and_on_and_says_how_it_is(house: House, alice: Client, bob: Client):
     wiki = add_wiki(house, alice)
     path = f"/connections/{wiki.id}"
