@@ -1,27 +1,37 @@
-"""The plain page of what a person has: connections, sessions, keys. What changes them is in connections.py and api_keys.py."""
+"""The page of what a person has, and the buttons of assistants there. What changes the rest: connections.py and api_keys.py."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from collections.abc import Callable
+
+from flask import Blueprint, Response, request
 
 from guarded import list_choices
 from store.api_keys import list_keys
 from store.connections import list_connections
 from store.profiles import list_members, list_profiles
-from store.sessions import end_session, list_sessions
+from store.sessions import end_client_sessions, end_session
 from store.upstreams import list_upstreams
-from web import current_user, now, page, see_other, state
+from store.user_clients import list_user_clients, pause_client, resume_client, set_alias
+from store.users import User
+from web import current_user, now, page, see_other, serve_form, state
 
 bp = Blueprint("admin", __name__)
 
 
-@bp.get("/admin")
+@bp.route("/admin", methods=["GET", "POST"])
 def overview() -> Response:
-    """What the person has, and who may use it."""
-    user = current_user()
+    """What the person has, and who may use it; the buttons of an assistant."""
+    return serve_form(current_user(), ACTIONS, show)
+
+
+def show(user: User, status: int = 200, *, error: str = "", errors: dict[str, str] | None = None) -> Response:
+    """The page."""
     profiles = [(profile, list_members(state().db, profile.id)) for profile in list_profiles(state().db, user.id)]
     return page(
         "admin.html",
+        status,
+        error=error,
         user=user,
         mcp_url=state().settings.mcp_url,
         is_loopback=state().settings.is_loopback,
@@ -31,7 +41,7 @@ def overview() -> Response:
         custom_problems=state().custom_problems if user.is_owner else {},
         upstreams=list_upstreams(state().db, user.id),
         choices=list_choices(user),
-        sessions=list_sessions(state().db, user.id, now=now()),
+        assistants=list_user_clients(state().db, user.id, now=now()),
         keys=list_keys(state().db, user.id),
         now=now(),
     )
@@ -42,3 +52,33 @@ def end(session_id: str) -> Response:
     """End one session: its tokens open nothing from the next request on."""
     end_session(state().db, current_user().id, session_id, now=now())
     return see_other("/admin")
+
+
+# --- what the buttons of an assistant do ---
+
+
+def rename(user: User) -> Response:
+    """Call it by another name than its own."""
+    set_alias(state().db, user.id, request.form.get("client_id", ""), request.form.get("alias", ""))
+    return see_other("/admin")
+
+
+def pause(user: User) -> Response:
+    """Let it do nothing for a while, without signing it out."""
+    pause_client(state().db, user.id, request.form.get("client_id", ""), now=now())
+    return see_other("/admin")
+
+
+def resume(user: User) -> Response:
+    """Let it work again."""
+    resume_client(state().db, user.id, request.form.get("client_id", ""))
+    return see_other("/admin")
+
+
+def end_all(user: User) -> Response:
+    """End all its sessions."""
+    end_client_sessions(state().db, user.id, request.form.get("client_id", ""), now=now())
+    return see_other("/admin")
+
+
+ACTIONS: dict[str, Callable[[User], Response]] = {"rename": rename, "pause": pause, "resume": resume, "end": end_all}

@@ -18,6 +18,7 @@ from store.clients import find_client, mark_approved
 from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
 from store.sessions import insert_session
 from store.tokens import insert_code
+from store.user_clients import find_note, lift_pause
 from store.users import User
 from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
 
@@ -68,6 +69,7 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
         error=error,
         wanted=wanted,
         client=client,
+        note=find_note(state().db, user.id, client.id),
         redirect_host=host,
         document_host=urlsplit(client.id).netloc if client.kind == "cimd" else None,
         is_loopback=is_loopback,
@@ -111,6 +113,7 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
     with once(), state().db.write() as run:
         claim_request(run, wanted.id, now())
         mark_approved(run, wanted.client_id, now())
+        lift_pause(run, user.id, wanted.client_id)
         grant_id = put_grant(run, profile.id, wanted.client_id, feature_set.id, now())
         session_id = insert_session(
             run, grant_id, wanted.resource, wanted.scope, lifetime=settings.session_max_seconds, now=now()

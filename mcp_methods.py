@@ -8,12 +8,16 @@ from typing import Any
 from mcp_types.jsonrpc import INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from errors import ProtocolError
+from errors import ProtocolError, ToolError
 from links import PRODUCT
 from protocol import Request
-from tools import Call
+from tools import Call, text
 
 RESOURCE_NOT_FOUND = -32002  # handshake era only
+PAUSED = (
+    "The person has paused this assistant in Postern, so nothing was done. Signing in again is not needed: "
+    "they can resume it on Postern's page under Connections."
+)
 
 CAPABILITIES: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
 LISTENING = CAPABILITIES | {kind: {"listChanged": True} for kind in ("tools", "resources", "prompts")}  # mcp_listen.py
@@ -74,19 +78,36 @@ def complete(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[st
     return {"completion": found}
 
 
+def unless_paused(handler: Handler) -> Handler:
+    """A handler that a client which its person has paused does not reach; it is told so in words that the model can pass on.
+
+    Its token stays good, and it still sees lists: a 401, a 403 or an empty list would make assistants sign in anew, or forget
+    their tools, and all that for a pause.
+    """
+
+    def handle(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
+        if caller.paused_at is None:
+            return handler(toolbox, caller, request, call)
+        if request.method == "tools/call":
+            return {"content": [text(PAUSED)], "isError": True}
+        raise ToolError(PAUSED)
+
+    return handle
+
+
 METHODS: Mapping[str, Handler] = {
     "server/discover": discover,
     "initialize": initialize,
     "ping": acknowledge,
     "logging/setLevel": acknowledge,
     "tools/list": lister("tools", lambda toolbox, caller, request: toolbox.list_tools(caller, modern=request.modern)),
-    "tools/call": call_tool,
+    "tools/call": unless_paused(call_tool),
     "resources/list": lister("resources", lambda toolbox, caller, _: toolbox.list_resources(caller)),
     "resources/templates/list": lister("resourceTemplates", lambda toolbox, caller, _: toolbox.list_templates(caller)),
-    "resources/read": read_resource,
+    "resources/read": unless_paused(read_resource),
     "resources/subscribe": acknowledge,
     "resources/unsubscribe": acknowledge,
     "prompts/list": lister("prompts", lambda toolbox, caller, _: toolbox.list_prompts(caller)),
-    "prompts/get": get_prompt,
-    "completion/complete": complete,
+    "prompts/get": unless_paused(get_prompt),
+    "completion/complete": unless_paused(complete),
 }

@@ -157,6 +157,18 @@ CREATE TABLE redirect_uris (
     PRIMARY KEY (client_id, position)
 );
 
+-- store/user_clients.py
+-- What a user says of a client. It does not stand with the client, whose id all users share if it is of kind 'cimd'. When it
+-- was last seen is told by this user's sessions of it.
+CREATE TABLE user_clients (
+    user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    client_id     TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    alias         TEXT,                                   -- what this user calls it; null: by the client's own name
+    paused_at     INTEGER,                                -- since when its calls are refused; null: it works
+    PRIMARY KEY (user_id, client_id)
+);
+CREATE INDEX user_clients_by_client ON user_clients (client_id);
+
 -- store/emulated_documents.py
 -- The description of a client that `cli.py emulate` plays, published here instead of on the web, for ten minutes at the most.
 -- It is read where a URL would be fetched, so nothing is ever fetched from ourselves. The client goes together with it.

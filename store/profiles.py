@@ -279,12 +279,14 @@ def list_granted_profiles(db: Database, user_id: str, client_id: str) -> frozens
 
 
 def list_client_names(db: Database, profile_id: str) -> list[str]:
-    """The names of the clients with a grant in a profile: they will see what joins it."""
+    """What the profile's user calls the clients with a grant in it: they will see what joins it."""
     rows = db.query(
         """
-        SELECT COALESCE(c.name, c.id) AS name
+        SELECT COALESCE(u.alias, c.name, c.id) AS name
         FROM grants g
+        JOIN profiles p ON p.id = g.profile_id
         JOIN clients c ON c.id = g.client_id
+        LEFT JOIN user_clients u ON u.user_id = p.user_id AND u.client_id = c.id
         WHERE g.profile_id = :profile_id
         ORDER BY 1
         """,

@@ -74,6 +74,16 @@ def end_session(db: Database, user_id: str, session_id: str, *, now: int) -> Non
         close_session(run, session_id, "person", now)
 
 
+def end_client_sessions(db: Database, user_id: str, client_id: str, *, now: int) -> None:
+    """End all of this user's sessions of a client; raises NotFound if there is none."""
+    ids = [session.id for session in list_sessions(db, user_id, now=now) if session.client_id == client_id]
+    if not ids:
+        raise NotFound("no such client")
+    with db.write() as run:
+        for session_id in ids:
+            close_session(run, session_id, "person", now)
+
+
 def close_sessions(run: Run, user_id: str, now: int) -> None:
     """End every session of a user, and so every code and token, in an open transaction."""
     run(

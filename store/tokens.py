@@ -66,7 +66,8 @@ class TokenPair:
 class Caller:
     """Who calls, on which grant, at which address. `revision` tells whether what was prepared for the grant still holds.
 
-    A client comes with a session; an API key comes by itself, and is the holder of its grant.
+    A client comes with a session; an API key comes by itself, and is the holder of its grant. Of a client that its person has
+    paused the token is good all the same.
     """
 
     session_id: str | None
@@ -78,6 +79,7 @@ class Caller:
     expires_at: int
     used_at: int | None
     revision: int
+    paused_at: int | None = None
     api_key_id: str | None = None
 
 
@@ -280,12 +282,13 @@ def find_caller(db: Database, token: str) -> Caller | None:
     rows = db.query(
         """
         SELECT t.session_id, s.grant_id, g.client_id, p.user_id, g.profile_id, s.resource, t.expires_at, s.used_at,
-            r.number AS revision
+            r.number AS revision, u.paused_at
         FROM tokens t
         JOIN sessions s ON s.id = t.session_id
         JOIN grants g ON g.id = s.grant_id
         JOIN profiles p ON p.id = g.profile_id
         JOIN revisions r ON r.name = 'features'
+        LEFT JOIN user_clients u ON u.user_id = p.user_id AND u.client_id = g.client_id
         WHERE t.token_hash = :token_hash AND t.kind = 'access' AND s.ended_at IS NULL
         """,
         token_hash=hash_token(token),

@@ -50,7 +50,8 @@ class House:
             self.connection_id = insert_connection(run, self.vault, self.alice.id, draft, NOW)
             insert_member(run, list_profiles(self.db, self.alice.id)[0].id, self.connection_id, "secretive")
         self.approve(self.browser(self.alice))
-        self.session_id = list_sessions(self.db, self.alice.id, now=NOW)[0].id
+        (session,) = list_sessions(self.db, self.alice.id, now=NOW)
+        self.session_id, self.assistant_id = session.id, session.client_id
         made, _ = add_client(self.db, self.state.settings, "Made by hand", [CALLBACK], has_secret=False, now=NOW)
         self.client_id = made.id
         self.key_id, self.key = self.make_key(self.alice, "Backup script")

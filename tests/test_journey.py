@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from actors import Assistant, Person, setup_code
+from actors import Assistant, FormReader, Person, setup_code
 from server import Server, running_server
 
 pytestmark = pytest.mark.server
@@ -90,13 +90,9 @@ def test_ending_a_session_is_felt_by_the_next_request(server: Server, alice: Per
     assistant = Assistant(server.url, client_name="To be ended")
     assistant.sign_in(alice)
     assert assistant.call("ping").status_code == 200
-    page = alice.get("/admin")
-    row = page.text.split("To be ended")[1]
-    ended = alice.session.post(
-        server.url + row.split('action="')[1].split('"')[0],
-        data={"csrf_token": row.split('name="csrf_token" value="')[1].split('"')[0]},
-        timeout=10,
-    )
+    (form,) = FormReader(alice.get("/admin").text.split("<bdi>To be ended</bdi>")[1]).forms[2:3]  # first two: of all its sign-ins
+    assert form.action.endswith("/end")
+    ended = alice.session.post(server.url + form.action, data=form.values, timeout=10)
     assert ended.status_code == 200
     refused = assistant.call("ping")
     assert refused.status_code == 401

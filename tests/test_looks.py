@@ -48,6 +48,7 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "account": "Your account",
     "account after mistakes": "Your account",
     "much on one page": "Your connections",
+    "an assistant opened": "Your connections",
     "nothing on the page": "Your connections",
     "consent without a connection": "Let this assistant in?",
     "sign-in": "Sign in",
@@ -223,7 +224,13 @@ def see_connections(seen: Looks, page: Page, server: Server) -> None:
     page.get_by_role("button", name="Change the password").click()
     seen.at("account after mistakes", page)
     page.goto(server.url + "/admin")
+    page.get_by_role("button", name="Pause").first.click()
     seen.at("much on one page", page)
+    page.locator("summary").first.click()
+    page.get_by_label("Your name for it").first.fill("W" * 60)
+    page.get_by_role("button", name="Save").first.click()
+    page.locator("summary").first.click()
+    seen.at("an assistant opened", page)
     page.get_by_role("link", name="Edit Summer house").click()
     page.get_by_text("Delete this connection").click()
     seen.at("edit", page)

@@ -64,8 +64,8 @@ class FakeToolbox:
 
 
 CALLERS = {
-    "alice": SimpleNamespace(user_id="alice", grant_id="grant-1", session_id="session-1"),
-    "bob": SimpleNamespace(user_id="bob", grant_id="grant-2", session_id="session-2"),
+    "alice": SimpleNamespace(user_id="alice", grant_id="grant-1", session_id="session-1", paused_at=None),
+    "bob": SimpleNamespace(user_id="bob", grant_id="grant-2", session_id="session-2", paused_at=None),
 }
 
 
@@ -519,7 +519,8 @@ def test_nobody_cancels_another_call(bridge, post, waiting, who, identity):
 
 def test_a_key_cancels_its_own_calls_and_those_of_no_other_key(bridge, post, waiting, monkeypatch):
     for name in ("a", "b"):
-        who = SimpleNamespace(user_id="alice", grant_id=f"grant-{name}", session_id=None, api_key_id=f"key-{name}")
+        key = {"session_id": None, "paused_at": None, "api_key_id": f"key-{name}"}
+        who = SimpleNamespace(user_id="alice", grant_id=f"grant-{name}", **key)
         monkeypatch.setitem(CALLERS, f"mcp_sk_{name}", who)
     _, answer = open_stream(bridge, handshake("tools/call", 1, name="wait"), {"Authorization": "Bearer mcp_sk_a"})
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from mcp_types.methods import CLIENT_REQUESTS
 
-from errors import ProtocolError
-from mcp_methods import LISTENING, METHODS
+from errors import ProtocolError, ToolError
+from mcp_methods import LISTENING, METHODS, PAUSED
 from protocol import Request
 from tools import Call
 
@@ -26,25 +28,26 @@ class Empty:
 
 
 CALL = Call()
+ALICE, PAUSED_ALICE = SimpleNamespace(paused_at=None), SimpleNamespace(paused_at=1)
 
 
-def run(method, toolbox=None, modern=True, **params):
+def run(method, toolbox=None, modern=True, caller=ALICE, **params):
     request = Request(1, method, params, "2026-07-28" if modern else "2025-11-25", modern, {})
-    return METHODS[method](toolbox or Recorder(), "alice", request, CALL)
+    return METHODS[method](toolbox or Recorder(), caller, request, CALL)
 
 
 @pytest.mark.parametrize(
     ("method", "params", "result"),
     [
-        ("tools/list", {}, {"tools": ["list_tools", "alice", True]}),
-        ("resources/list", {"cursor": None}, {"resources": ["list_resources", "alice"]}),
-        ("resources/templates/list", {}, {"resourceTemplates": ["list_templates", "alice"]}),
-        ("prompts/list", {}, {"prompts": ["list_prompts", "alice"]}),
-        ("tools/call", {"name": "a"}, ["call_tool", "alice", "a", {}, CALL]),
-        ("tools/call", {"name": "a", "arguments": {"b": 1}}, ["call_tool", "alice", "a", {"b": 1}, CALL]),
-        ("resources/read", {"uri": "a:b"}, {"contents": ["read_resource", "alice", "a:b", CALL]}),
-        ("prompts/get", {"name": "a", "arguments": None}, ["get_prompt", "alice", "a", {}, CALL]),
-        ("completion/complete", {"ref": 1, "argument": 2}, {"completion": ["complete", "alice", 1, 2, CALL, None]}),
+        ("tools/list", {}, {"tools": ["list_tools", ALICE, True]}),
+        ("resources/list", {"cursor": None}, {"resources": ["list_resources", ALICE]}),
+        ("resources/templates/list", {}, {"resourceTemplates": ["list_templates", ALICE]}),
+        ("prompts/list", {}, {"prompts": ["list_prompts", ALICE]}),
+        ("tools/call", {"name": "a"}, ["call_tool", ALICE, "a", {}, CALL]),
+        ("tools/call", {"name": "a", "arguments": {"b": 1}}, ["call_tool", ALICE, "a", {"b": 1}, CALL]),
+        ("resources/read", {"uri": "a:b"}, {"contents": ["read_resource", ALICE, "a:b", CALL]}),
+        ("prompts/get", {"name": "a", "arguments": None}, ["get_prompt", ALICE, "a", {}, CALL]),
+        ("completion/complete", {"ref": 1, "argument": 2}, {"completion": ["complete", ALICE, 1, 2, CALL, None]}),
         ("ping", {}, {}),
         ("logging/setLevel", {"level": "debug"}, {}),
         ("server/discover", {}, {"supportedVersions": ["2026-07-28"], "capabilities": LISTENING}),
@@ -72,3 +75,30 @@ def test_every_method_of_the_specification_has_a_place():
     in_mcp_listen = {"subscriptions/listen"}
 
     assert {method for method, _ in CLIENT_REQUESTS} == METHODS.keys() | in_mcp_listen
+
+
+LISTS = ["tools/list", "resources/list", "resources/templates/list", "prompts/list"]
+WORK = {
+    "resources/read": {"uri": "a:b"},
+    "prompts/get": {"name": "a"},
+    "completion/complete": {"ref": 1, "argument": 2},
+}
+
+
+def test_a_paused_client_is_told_so_by_the_tool():
+    result = run("tools/call", caller=PAUSED_ALICE, name="a")
+    assert result == {"content": [{"type": "text", "text": PAUSED}], "isError": True}
+
+
+@pytest.mark.parametrize("method", WORK)
+def test_for_a_paused_client_nothing_is_read(method):
+    assert run(method, **WORK[method])
+    with pytest.raises(ToolError) as refused:
+        run(method, caller=PAUSED_ALICE, **WORK[method])
+    assert str(refused.value) == PAUSED
+
+
+@pytest.mark.parametrize("method", LISTS)
+def test_a_paused_client_keeps_its_lists(method):
+    (listing,) = run(method, caller=PAUSED_ALICE).values()
+    assert listing[1] is PAUSED_ALICE

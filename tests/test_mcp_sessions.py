@@ -44,7 +44,9 @@ def clock():
 @pytest.fixture
 def bridge(settings, vault, db, clock):
     callers = {
-        name: SimpleNamespace(user_id=name, grant_id=make_grant(db, vault, name), session_id=f"sign-in of {name}")
+        name: SimpleNamespace(
+            user_id=name, grant_id=make_grant(db, vault, name), session_id=f"sign-in of {name}", paused_at=None
+        )
         for name in ("alice", "bob")
     }
 

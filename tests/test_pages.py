@@ -37,6 +37,12 @@ def empty_house(settings: Settings) -> Iterator[House]:
         yield house
 
 
+def test_the_page_of_connections_offers_every_connector(house: House, alice: Client):
+    offered = re.findall(r'<option value="([^"]+)">', alice.get("/admin").text)
+    assert offered
+    assert "personal_context" in offered
+
+
 # --- headers ---
 
 PAGES = {

@@ -47,6 +47,7 @@ FORMS = {
     "/connections/<connection_id>/connect": {},
     "/connections/<connection_id>/disconnect": {},
     "/connections/import": {"text": "{{}}", "action": "read"},
+    "/admin": {"action": "pause", "client_id": "{assistant}"},
     "/admin/sessions/<session_id>/end": {},
     "/clients/new": {"client_name": "Made", "redirect_uris": "https://made.example/", "kind": "public"},
     "/clients/<client_id>/delete": {},
@@ -64,7 +65,8 @@ BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-S
 
 def fill_in(house: House, browser: Client, path: str) -> tuple[str, dict[str, str]]:
     """A form's address and its values."""
-    values = {name: value.format(request=house.ask(browser).split("=")[1]) for name, value in FORMS[path].items()}
+    facts = {"request": house.ask(browser).split("=")[1], "assistant": house.assistant_id}
+    values = {name: value.format_map(facts) for name, value in FORMS[path].items()}
     for name in ("connection_id", "session_id", "key_id", "client_id"):
         path = path.replace(f"<{name}>", getattr(house, name))
     return path, values

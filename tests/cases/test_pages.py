@@ -31,6 +31,7 @@ CHANGING = {  # every address that takes a form of ours
     "/connections/<connection_id>/connect": {},
     "/connections/<connection_id>/disconnect": {},
     "/connections/import": {"text": "{}", "action": "read"},
+    "/admin": {"action": "end", "client_id": "<assistant_id>"},
     "/admin/sessions/<session_id>/end": {},
     "/keys/new": {"key_name": "forged", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
     "/keys/<key_id>/revoke": {},
