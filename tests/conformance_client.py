@@ -1,0 +1,217 @@
+"""A client for the conformance suite: a Postern in this process, to which the suite's server is added as a connection of a new
+person. They sign in with a browser that follows redirects, and call a tool. Judges nothing itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+import socketserver
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from conftest import MASTER_KEY
+from werkzeug.test import Client
+
+import upstream_clients
+from accounts import insert_account
+from app import Gate, create_app
+from config import Settings, load_settings
+from crypto import new_id
+from errors import SignInNeeded
+from fetch import OWNER
+from joining import join
+from startup import prepare
+from store.connections import Draft, get_connection
+from store.profiles import list_profiles
+from store.users import create_login
+from upstream_tokens import get_tokens
+
+MODERN = "2026-07-28"
+SIGN_INS_MAX = 2  # a person who is asked again and again gives up
+DOCUMENT = "https://conformance-test.local/client-metadata.json"  # the only client id that the suite knows as a document
+
+
+class Anywhere(frozenset):
+    """ALLOW_PRIVATE_UPSTREAMS for servers whose ports the suite chooses as it goes."""
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).startswith("localhost:")
+
+
+def make_settings(folder: Path, public_url: str) -> Settings:
+    """Settings of a Postern of this address."""
+    environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{folder}/postern.db", "PUBLIC_URL": public_url}
+    return dataclasses.replace(load_settings(environ, dotenv=None), allow_private_upstreams=Anywhere())
+
+
+class Person:
+    """Somebody with a browser, and one connection."""
+
+    def __init__(self, gate: Gate, url: str, given: dict[str, str]):
+        self.gate, self.state = gate, gate.pages.extensions["postern"]
+        self.base = self.state.settings.public_url
+        db, vault, now = self.state.db, self.state.vault, int(self.state.clock())
+        secrets = {name: given.pop(name) for name in ("client_secret",) if name in given}
+        with db.write() as run:
+            self.user = insert_account(run, vault, new_id(), "signed in by a cookie", now)
+        with db.write() as run:
+            draft = Draft("remote_http", "Suite", {"url": url, "auth": "oauth", **given}, secrets)
+            self.connection_id = join(run, vault, list_profiles(db, self.user.id)[0], draft, now)
+        self.cookie = create_login(db, self.user.id, now=now)
+        self.browser = Client(self.gate)
+        name = "postern" if self.state.settings.is_loopback else "__Host-postern"
+        self.browser.set_cookie(name, self.cookie, domain=urlsplit(self.base).hostname or "")
+        self.sign_ins = 0
+
+    def sign_in(self) -> None:
+        """Press Connect, follow wherever it leads, and come back."""
+        self.sign_ins += 1
+        assert self.sign_ins <= SIGN_INS_MAX, "asked to sign in again and again"
+        form = {"csrf_token": self.state.vault.mac("csrf", self.cookie)}
+        path = f"/connections/{self.connection_id}/connect"
+        answer = self.browser.post(path, data=form, base_url=self.base, headers={"Sec-Fetch-Site": "same-origin"})
+        while answer.status_code in (302, 303) and not answer.headers["Location"].startswith("/"):
+            answer = self.open(answer.headers["Location"])
+        assert answer.status_code == 303, answer.text
+
+    def open(self, url: str) -> Any:
+        """One step of a browser: our own pages in this process, all others over HTTP."""
+        if url.startswith(self.base + "/"):
+            return self.browser.get(url.removeprefix(self.base), base_url=self.base)
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        answer = connection.getresponse()
+        page = Page(answer.status, urljoin(url, answer.headers.get("Location") or url), answer.read().decode())
+        connection.close()
+        return page
+
+
+class Page:
+    """What another site answered."""
+
+    def __init__(self, status: int, location: str, text: str):
+        self.status_code, self.headers, self.text = status, {"Location": location}, text
+
+
+class Session:
+    """Requests to the suite's server, with whatever lets the connection in."""
+
+    def __init__(self, person: Person, url: str, version: str):
+        self.person, self.url, self.version = person, url, version
+        self.session: dict[str, str] = {}
+        connection = get_connection(person.state.db, person.user.id, person.connection_id)
+        self.tokens = get_tokens(person.state.sign_ins, connection)
+
+    def open(self) -> None:
+        """Shake hands, where the revision wants that."""
+        if self.version != MODERN:
+            client = {"protocolVersion": self.version, "capabilities": {}, "clientInfo": {"name": "Postern", "version": "0"}}
+            self.request("initialize", client)
+            self.send("notifications/initialized", {}, None)
+
+    def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The result. A refusal is answered once with a new token, and else by the person."""
+        while True:
+            try:
+                answer = self.send(method, params, 1)
+                if answer.status in (401, 403):
+                    self.tokens.refused(answer.status, answer.headers.get("WWW-Authenticate"))
+                    continue
+            except SignInNeeded:
+                self.person.sign_in()
+                continue
+            assert answer.status == 200, f"{method}: {answer.status} {answer.body[:200]!r}"
+            if "Mcp-Session-Id" in answer.headers:
+                self.session = {"Mcp-Session-Id": answer.headers["Mcp-Session-Id"]}
+            lines = [line[5:] for line in answer.body.decode().splitlines() if line.startswith("data:")]
+            return json.loads(lines[-1] if lines else answer.body)["result"]
+
+    def send(self, method: str, params: dict[str, Any], request_id: int | None) -> Any:
+        """One POST, in the manner of the revision."""
+        headers = {"Accept": "application/json, text/event-stream", **self.session, **self.tokens.headers()}
+        if self.version == MODERN or method != "initialize":
+            headers["MCP-Protocol-Version"] = self.version
+        if self.version == MODERN:
+            names = {f"io.modelcontextprotocol/{name}": value for name, value in self.describe().items()}
+            params = {**params, "_meta": names}
+            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
+        message = {"jsonrpc": "2.0", "method": method, "params": params} | ({"id": request_id} if request_id else {})
+        return self.person.state.sign_ins.fetch.request("POST", self.url, trust=OWNER, headers=headers, json=message)
+
+    def describe(self) -> dict[str, Any]:
+        """What a request of the newest revision says of its sender."""
+        return {
+            "protocolVersion": self.version,
+            "clientCapabilities": {},
+            "clientInfo": {"name": "Postern", "version": "0"},
+        }
+
+
+class Clients:
+    """The Posterns that play the client: a loopback one, and a public one where it is to be described by a document."""
+
+    def __init__(self, folder: Path):
+        upstream_clients.DOCUMENT_PATH = urlsplit(DOCUMENT).path
+        self.gates = {
+            url: self._start(folder / str(index), url)
+            for index, url in enumerate(("http://localhost:8000", DOCUMENT.removesuffix(upstream_clients.DOCUMENT_PATH)))
+        }
+
+    def _start(self, folder: Path, url: str) -> Gate:
+        settings = make_settings(folder, url)
+        prepare(settings)
+        return create_app(settings)
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        for gate in self.gates.values():
+            gate.stop()
+            gate.pages.extensions["postern"].db.close()
+
+    def play(self, asked: Mapping[str, str]) -> None:
+        """Add the server of one scenario, list its tools, call the first."""
+        is_public = asked["MCP_CONFORMANCE_SCENARIO"] == "auth/basic-cimd"
+        context = json.loads(asked["MCP_CONFORMANCE_CONTEXT"] or "{}")
+        given = {name: context[name] for name in ("client_id", "client_secret") if name in context}
+        person = Person(list(self.gates.values())[is_public], asked["url"], given)
+        session = Session(person, asked["url"], asked["MCP_CONFORMANCE_PROTOCOL_VERSION"])
+        session.open()
+        tools = session.request("tools/list", {})["tools"]
+        session.request("tools/call", {"name": tools[0]["name"], "arguments": {}})
+
+
+class Listener(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 100
+
+
+@contextmanager
+def listening_clients(folder: Path) -> Iterator[Path]:
+    """The socket on which conformance_command.py hands on what it is asked."""
+    clients = Clients(folder)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            try:
+                clients.play(json.loads(self.rfile.readline()))
+            except Exception:
+                self.wfile.write(traceback.format_exc().encode())
+
+    path = folder / "clients.socket"
+    server = Listener(str(path), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield path
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        clients.stop()
