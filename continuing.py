@@ -95,7 +95,8 @@ class Continuations:
             if found.outcome is not None:
                 return read_outcome(found.outcome)
             if found.number > seen:  # a new question, to which the client has brought no answer
-                call.forget_answers()
+                if seen:
+                    call.forget_answers()
                 call.kept.update(continuation=continuation_id, question=found.number)
                 seen, is_handed_over = found.number, False
             if is_handed_over:
@@ -128,6 +129,11 @@ class ContinuedCall(Call):
     def capabilities(self) -> Mapping[str, Any]:
         """What the client declared in its first request."""
         return self._client.capabilities
+
+    @property
+    def log_level(self) -> str | None:
+        """What the first request wants to hear."""
+        return self._client.log_level
 
     @property
     def wants_progress(self) -> bool:

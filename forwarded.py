@@ -109,6 +109,7 @@ def make_tool(stored: Feature, raw: Mapping[str, Any], source: Source) -> Tool:
         destructive=hints.get("destructiveHint") is not False and not stored.reads,
         idempotent=hints.get("idempotentHint") is True,
         open_world=hints.get("openWorldHint") is not False,
+        streams=True,  # whether it will say or ask something, only its server knows
         run=lambda context, arguments: source.call_tool(stored.name, context, arguments),
         raw=raw,
     )

@@ -87,8 +87,9 @@ class Forwarding:
         self, connection: Connection, method: str, params: dict[str, Any], meta: Mapping[str, Any], call: Call
     ) -> dict[str, Any]:
         """The result; raises ProtocolError for an error of the server's, with its own words but for secrets."""
-        if kept := {name: value for name, value in meta.items() if name != "progressToken" and not name.startswith(OWN_META)}:
-            params = {**params, "_meta": kept}
+        passed = {name: value for name, value in meta.items() if name != "progressToken" and not name.startswith(OWN_META)}
+        if passed:
+            params = {**params, "_meta": passed}
         try:
             if self._must_continue(connection, call):
                 return self._continuations.run(
@@ -111,7 +112,8 @@ class Forwarding:
             result = self._servers.request(connection, method, {**params, **answered}, call)
             if result.get("resultType", "complete") != "input_required":
                 return result
-            call.forget_answers()
+            if "asked" in call.kept:  # the answers were to the last round
+                call.forget_answers()
             call.kept.update(asked=check_questions(result.get("inputRequests")), state=result.get("requestState"))
         raise UpstreamError("The server asks without end.")
 

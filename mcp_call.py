@@ -72,6 +72,11 @@ class RequestCall(Call):
         return self.request.meta
 
     @property
+    def log_level(self) -> str | None:
+        """From which level on the client wants log lines, if there is a stream to send them on."""
+        return self._log_level if self._notify and self._log_level in LEVELS else None
+
+    @property
     def wants_progress(self) -> bool:
         """Whether the client gave a token for progress, and there is a stream to send it on."""
         return self._notify is not None and self.request.meta.get("progressToken") is not None
@@ -87,7 +92,7 @@ class RequestCall(Call):
     def log(self, level: str, data: Any) -> None:
         """Send a log line, if the client wants lines of this level."""
         self.check_cancelled()
-        if self._notify and self._log_level in LEVELS and LEVELS.index(level) >= LEVELS.index(self._log_level):
+        if self.log_level and LEVELS.index(level) >= LEVELS.index(self.log_level):
             self._notify("notifications/message", {"level": level, "logger": "postern", "data": data})
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:

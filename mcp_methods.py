@@ -60,7 +60,12 @@ def call_tool(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[s
 def read_resource(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
     """Read a resource; an unknown one is named in the error (MCP, server/resources, "Error Handling")."""
     uri = request.params["uri"]
-    contents = toolbox.read_resource(caller, uri, call)
+    try:
+        contents = toolbox.read_resource(caller, uri, call)
+    except ProtocolError as error:
+        if error.code != RESOURCE_NOT_FOUND:
+            raise
+        contents = None  # an older server says so
     if contents is None:
         raise ProtocolError(INVALID_PARAMS if request.modern else RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
     return {"contents": contents}

@@ -249,6 +249,11 @@ class Call:
         return {}
 
     @property
+    def log_level(self) -> str | None:
+        """From which level on the client wants log lines of this call; None: it wants none."""
+        return None
+
+    @property
     def wants_progress(self) -> bool:
         """Whether the client asked to be told of progress."""
         return False

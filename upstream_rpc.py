@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY, PROTOCOL_VERSION_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from errors import Cancelled, ProtocolError, ToolError, UpstreamError, UpstreamRefused, trace
@@ -134,20 +134,22 @@ class Rpc:
         with self._lock:
             if self._failure:
                 raise UpstreamError(self._failure)
-            message = self._message(method, params, call.wants_progress)
+            message = self._message(method, params, call)
             exchange = self._exchanges[message["id"]] = Exchange(message["id"], message, call)
         return exchange
 
-    def _message(self, method: str, params: Mapping[str, Any], wants_progress: bool = False) -> Message:
+    def _message(self, method: str, params: Mapping[str, Any], call: Call | None = None) -> Message:
         """A request with the next id, our own progress token, and what the stateless era demands (MCP 2026-07-28, basic)."""
         self._last_id += 1
         meta = {name: value for name, value in (params.get("_meta") or {}).items() if name != "progressToken"}
-        if wants_progress:
+        if call and call.wants_progress:
             meta["progressToken"] = self._last_id
         if self.modern:
             meta[PROTOCOL_VERSION_META_KEY] = self.modern
             meta[CLIENT_INFO_META_KEY] = PRODUCT
             meta[CLIENT_CAPABILITIES_META_KEY] = self.capabilities
+            if call and call.log_level:  # this era sends no log line unless asked (MCP 2026-07-28, server/utilities/logging)
+                meta[LOG_LEVEL_META_KEY] = call.log_level
         stamped = {name: value for name, value in params.items() if name != "_meta"} | ({"_meta": meta} if meta else {})
         return {"jsonrpc": "2.0", "id": self._last_id, "method": method} | ({"params": stamped} if stamped else {})
 

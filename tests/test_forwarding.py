@@ -210,6 +210,17 @@ def test_questions_that_cannot_be_understood_are_an_error(forward, questions):
         forward(servers, request_of(modern=True))
 
 
+def test_answers_that_come_unasked_are_taken_when_the_question_comes(forward):
+    def act(params: Mapping[str, Any], call: Any) -> dict[str, Any]:
+        if "inputResponses" not in params:
+            return {"resultType": "input_required", "inputRequests": {"name": {"method": "elicitation/create", "params": FORM}}}
+        assert params["inputResponses"] == {"name": ALICE}
+        return DONE
+
+    servers = Servers(act, is_modern=True)
+    assert forward(servers, request_of(modern=True, inputResponses={"name": ALICE, "more": BOB})) == DONE
+
+
 def test_a_server_that_asks_without_end_is_stopped(forward):
     endless = Servers(lambda params, call: {"resultType": "input_required", "requestState": "s"}, is_modern=True)
     with pytest.raises(UpstreamError, match="without end"):

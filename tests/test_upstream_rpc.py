@@ -271,6 +271,22 @@ def test_the_stateless_era_says_everything_in_each_request(rpc: Rpc, wire: Wire)
     }
 
 
+class Curious(Call):
+    """Wants to hear log lines."""
+
+    log_level = "warning"
+
+
+@pytest.mark.parametrize(("modern", "asked"), [("2026-07-28", "warning"), (None, None)])
+def test_log_lines_are_asked_for_where_none_come_unasked(rpc: Rpc, wire: Wire, modern: str | None, asked: str | None):
+    rpc.modern = modern
+    with asking(rpc, Curious()) as answer:
+        sent = wire.wait_for(1)[0].get("params", {}).get("_meta", {})
+        rpc.take(response(1))
+        assert answer.result() == {}
+    assert sent.get("io.modelcontextprotocol/logLevel") == asked
+
+
 @pytest.mark.parametrize(("call", "meta"), [(Caller(), {"progressToken": 1, "x": 1}), (Call(), {"x": 1})])
 def test_the_progress_token_is_our_own(rpc: Rpc, wire: Wire, call: Call, meta: dict[str, Any]):
     params = {"_meta": {"progressToken": "theirs", "x": 1}}
