@@ -49,6 +49,8 @@ class Carrier:
 
     def __init__(self, sock: socket.socket):
         self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self._buffer = bytearray()
         self._rest = 0  # bytes to come of the body or of its current chunk; UNTIL_CLOSE: nobody knows
         self._chunked = False
@@ -123,6 +125,8 @@ class Carrier:
 
     def finish(self, seconds: float, max_bytes: int) -> bool:
         """Read what is left of an answer that nobody needs any more; False unless the connection can then be used again."""
+        if self.is_done:
+            return self.is_reusable
         self.deadline, self.check = Deadline(seconds), None
         try:
             while not self.is_done and max_bytes > 0:
@@ -137,9 +141,7 @@ class Carrier:
         return self._keeps
 
     def _is_readable(self) -> bool:
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        return bool(poll.poll(0)) or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0)
+        return bool(self._poll.poll(0)) or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0)
 
     def close(self) -> None:
         """Let go of the socket."""

@@ -49,6 +49,9 @@ class HttpLink:
         self.is_alive = True
         try:
             self.greeting = self._greet()
+            self._wanted = find_wanted(self.greeting.capabilities)
+            may_ask = self._posts.session_id is not None and (self._wanted or capabilities)
+            self._says_things = bool(self._wanted if self.greeting.is_modern else may_ask)
         except UpstreamRefused as error:
             self.close()
             raise UpstreamError(f"The server refuses to begin a session (error {error.code}).") from None
@@ -146,11 +149,8 @@ class HttpLink:
 
     def _listen(self) -> None:
         """Begin to listen, if the server has anything to say: changed lists, or questions in a session where it may ask."""
-        if self._listener or not self.is_alive:
+        if self._listener or not self._says_things:
             return
-        wanted = find_wanted(self.greeting.capabilities)
-        may_ask = self._posts.session_id is not None and (wanted or self._posts.capabilities)
-        if wanted if self.greeting.is_modern else may_ask:
-            with self._lock:
-                if self.is_alive and not self._listener:
-                    self._listener = Listener(self._posts, wanted)
+        with self._lock:
+            if self.is_alive and not self._listener:
+                self._listener = Listener(self._posts, self._wanted)
