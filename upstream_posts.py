@@ -146,7 +146,8 @@ class Posts(Rpc):
         if answer.status != 200:
             return self._read_refusal(exchange, answer)
         if answer.kind == "application/json":
-            self._take_json(exchange, answer, answer.read(MAX_BYTES))
+            if not self._take_json(exchange, answer, answer.read(MAX_BYTES)):
+                raise not_understood(answer)
             if (result := self._handle_in_time(exchange, deadline)) is not None:
                 return result
         elif answer.kind == "text/event-stream":
@@ -171,13 +172,13 @@ class Posts(Rpc):
         self.handle_waiting(exchange)  # raises UpstreamRefused
         raise not_understood(answer)
 
-    def _take_json(self, exchange: Exchange, answer: Answer, body: bytes) -> None:
+    def _take_json(self, exchange: Exchange, answer: Answer, body: bytes) -> bool:
+        """Take a message; False if it is JSON, but none."""
         try:
-            if self.take(decode_json(body), exchange):
-                return
+            message = decode_json(body)
         except ValueError:
-            pass
-        raise not_understood(answer)
+            raise not_understood(answer) from None
+        return self.take(message, exchange)
 
     def _read_stream(self, exchange: Exchange, answer: Answer, deadline: Deadline) -> dict[str, Any]:
         """The result at the end of an event stream. A stream of the handshake era that breaks is taken up where it was, if its
