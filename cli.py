@@ -100,7 +100,7 @@ def add_key_commands(commands) -> None:
     add.add_argument("user", metavar="USER")
     add.add_argument("--name", required=True, help="what will use it")
     add.add_argument("--profile", metavar="SLUG", help="the user's default profile if left out")
-    add.add_argument("--feature-set", default="all", metavar="KIND", help="all (the default) or read_only")
+    add.add_argument("--feature-set", default="all", metavar="KIND", help="all (the default), read_only or core")
     add.add_argument("--days", type=int, default=365, help="how long it is good (365); 0: as long as it is used")
     show = add_command(commands, "keys", show_keys, "list the API keys, of one user or of all")
     show.add_argument("user", metavar="USER", nargs="?")

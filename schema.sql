@@ -123,7 +123,8 @@ CREATE INDEX profile_connections_by_connection ON profile_connections (connectio
 CREATE TABLE feature_sets (
     id            TEXT PRIMARY KEY,
     profile_id    TEXT NOT NULL REFERENCES profiles (id) ON DELETE CASCADE,
-    kind          TEXT NOT NULL CHECK (kind IN ('all', 'read_only')),
+    kind          TEXT NOT NULL CHECK (kind IN ('all', 'read_only', 'core')), -- core: tools that their connector marks as such,
+                                                          -- and all of other servers
     name          TEXT NOT NULL,
     UNIQUE (profile_id, name)
 );

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -131,10 +131,15 @@ def name_items(items: list[Item]) -> Iterator[Entry]:
 
 # --- what feature sets let through ---
 
+SIEVES: dict[str, Callable[[Any], bool]] = {
+    "read_only": lambda tool: tool.reads,
+    "core": lambda tool: tool.core or tool.raw is not None,  # what another server offers is never marked
+}
+
 
 def is_granted(kind: str, feature: Any, kinds: frozenset[str]) -> bool:
-    """Whether feature sets of these kinds include a feature: `all`, or `read_only`, which only reads."""
-    return "all" in kinds or ("read_only" in kinds and (kind != "tool" or feature.reads))
+    """Whether feature sets of these kinds include a feature. All but `all` sift tools only."""
+    return "all" in kinds or any(kind != "tool" or SIEVES[one](feature) for one in kinds & SIEVES.keys())
 
 
 def count_tools(tools: Iterable[Any], kinds: frozenset[str]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from store.members import Member, choose_prefix, insert_member, list_members
 from store.revisions import bump_features
 
 __all__ = ("Member", "choose_prefix", "insert_member", "list_members")  # a profile is its members: they can be had here too
-BUILT_IN_SETS = (("all", "Everything"), ("read_only", "Read only"))
+BUILT_IN_SETS = (("all", "Everything"), ("read_only", "Read only"), ("core", "Core"))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def list_feature_sets(db: Database, profile_id: str) -> list[FeatureSet]:
         SELECT id, kind, name
         FROM feature_sets
         WHERE profile_id = :profile_id
-        ORDER BY CASE kind WHEN 'all' THEN 0 ELSE 1 END, name
+        ORDER BY CASE kind WHEN 'all' THEN 0 WHEN 'read_only' THEN 1 ELSE 2 END, name
         """,
         profile_id=profile_id,
     )

@@ -35,7 +35,7 @@ def test_a_new_user_has_a_home_with_a_personal_context_in_it(db: Database, vault
     assert (alice.name, alice.is_owner) == ("alice", True)
     assert (home.name, home.slug, home.is_default) == ("home", "home", True)
     assert [(member.connector, member.prefix) for member in list_members(db, home.id)] == [("personal_context", "")]
-    assert [item.kind for item in list_feature_sets(db, home.id)] == ["all", "read_only"]
+    assert [item.kind for item in list_feature_sets(db, home.id)] == ["all", "read_only", "core"]
 
 
 def test_the_second_user_is_no_owner_and_has_an_address_of_its_own(db: Database, vault: Vault):

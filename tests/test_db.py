@@ -246,6 +246,29 @@ def test_an_upgraded_database_equals_a_fresh_one(frozen: Path, tmp_path: Path, d
     old.close()
 
 
+def test_a_profile_of_before_gets_a_core_set_and_its_grants_keep_theirs(tmp_path: Path):
+    (tmp_path / "then").mkdir()
+    for name in (path.name for path in (ROOT / "migrations").glob("*.sql") if path.name < "0012"):
+        (tmp_path / "then" / name).touch()
+    old = open_database(f"sqlite:///{tmp_path}/old/postern.db")
+    before = (ROOT / "schema.sql").read_text().replace("'all', 'read_only', 'core'", "'all', 'read_only'")
+    (tmp_path / "before.sql").write_text(before)
+    migrate(old, tmp_path / "before.sql", tmp_path / "then", now=NOW)
+    with old.write() as run:
+        run("INSERT INTO users (id, name, password_hash, is_owner, created_at) VALUES ('u', 'alice', '', 1, 0)")
+        run("INSERT INTO profiles (id, user_id, slug, name, is_default, created_at) VALUES ('p', 'u', 'home', 'home', 1, 0)")
+        run("INSERT INTO feature_sets (id, profile_id, kind, name) VALUES ('s', 'p', 'all', 'Everything')")
+        run("INSERT INTO api_keys (id, user_id, name, key_hash, prefix, created_at) VALUES ('k', 'u', 'Robot', 'h', 'x', 0)")
+        run("INSERT INTO grants (id, profile_id, api_key_id, created_at, updated_at) VALUES ('g', 'p', 'k', 0, 0)")
+        run("INSERT INTO grant_feature_sets (grant_id, feature_set_id) VALUES ('g', 's')")
+    migrate(old, ROOT / "schema.sql", ROOT / "migrations", now=NOW)
+    assert [(row["kind"], row["name"]) for row in old.query("SELECT kind, name FROM feature_sets ORDER BY kind")] == [
+        ("all", "Everything"), ("core", "Core"),
+    ]  # fmt: skip
+    assert [tuple(row) for row in old.query("SELECT grant_id, feature_set_id FROM grant_feature_sets")] == [("g", "s")]
+    old.close()
+
+
 def test_every_released_schema_is_frozen():
     assert sorted((ROOT / "tests" / "schema").glob("*.sql")), "freeze schema.sql under tests/schema/ with each release"
 

@@ -55,7 +55,7 @@ class Calendar:
         return any(event["date"] == day.isoformat() for event in self.events)
 
 
-@tool(title="List bank holidays", reads=True, open_world=True)
+@tool(title="List bank holidays", core=True, reads=True, open_world=True)
 def holidays_list(
     context: Context, region: Literal["england-and-wales", "scotland", "northern-ireland"] | None = None
 ) -> Holidays:

@@ -71,13 +71,13 @@ class EnrichResult(CurrentLocation):
     record: LocationRecord | None
 
 
-@tool(title="Get location", reads=True)
+@tool(title="Get location", core=True, reads=True)
 def status_get_location(context: Context) -> CurrentLocation:
     """Tell where the person is now: the last known place that is not too old, else what is planned for today."""
     return show_current(context, read_settings(context))
 
 
-@tool(title="Set location", open_world=True)
+@tool(title="Set location", core=True, open_world=True)
 def status_set_location(
     context: Context,
     latitude: Latitude,
@@ -94,7 +94,7 @@ def status_set_location(
     return show_current(context, settings)
 
 
-@tool(title="Get location history", reads=True)
+@tool(title="Get location history", core=True, reads=True)
 def status_get_location_history(
     context: Context,
     from_: MomentText | None = None,
@@ -110,7 +110,7 @@ def status_get_location_history(
     return {"events": [show_seen_location(event) for event in events]}
 
 
-@tool(title="Sync location from Home Assistant", open_world=True)
+@tool(title="Sync location from Home Assistant", core=True, open_world=True)
 def status_sync_homeassistant_location(context: Context) -> SyncResult:
     """Ask Home Assistant where the person is, and keep it for an hour. Not synced: it knows no coordinates."""
     settings = read_settings(context)
@@ -123,7 +123,7 @@ def status_sync_homeassistant_location(context: Context) -> SyncResult:
     }
 
 
-@tool(title="Name the latest location", open_world=True)
+@tool(title="Name the latest location", core=True, open_world=True)
 def status_enrich_latest_location(context: Context) -> EnrichResult:
     """Look up the address of the newest place that has no name yet, with Google Maps."""
     settings = read_settings(context)

@@ -38,7 +38,7 @@ class Nearby(TypedDict):
     defaultsApplied: bool
 
 
-@tool(title="Find places nearby", reads=True, open_world=True)
+@tool(title="Find places nearby", core=True, reads=True, open_world=True)
 def places_nearby(
     context: Context,
     latitude: Latitude | None = None,

@@ -23,7 +23,7 @@ class Deletion(TypedDict):
     deleted: bool
 
 
-@tool(title="Plan a date", destructive=True, idempotent=True)
+@tool(title="Plan a date", core=True, destructive=True, idempotent=True)
 def status_schedule_set(
     context: Context,
     date: DateText,
@@ -39,13 +39,13 @@ def status_schedule_set(
     return show_plan(context.storage.put_schedule(day.isoformat(), tidy(workStatus), place, tidy(reason), now=context.now))
 
 
-@tool(title="List plans", reads=True)
+@tool(title="List plans", core=True, reads=True)
 def status_schedule_list(context: Context, from_: DateText | None = None, to: DateText | None = None) -> Schedule:
     """List what is planned, by date: from one date to another, both included, or all of it."""
     return list_plans(context, from_, to)
 
 
-@tool(title="Delete a plan", destructive=True, idempotent=True)
+@tool(title="Delete a plan", core=True, destructive=True, idempotent=True)
 def status_schedule_delete(context: Context, date: DateText) -> Deletion:
     """Forget what is planned for a date."""
     return {"success": True, "deleted": context.storage.delete_schedule(parse_date(date, "date").isoformat())}

@@ -48,7 +48,7 @@ class WorkStatus(TypedDict):
     workStatusProvenance: WorkProvenance
 
 
-@tool(title="Get status", reads=True)
+@tool(title="Get status", core=True, reads=True)
 def status_get(context: Context, date: DateText | None = None) -> Status:
     """Tell what the person is doing: work status, location, weekend and bank holiday, each with where it is known from.
 
@@ -57,14 +57,14 @@ def status_get(context: Context, date: DateText | None = None) -> Status:
     return describe_day(context, date)
 
 
-@tool(title="Get work status", reads=True)
+@tool(title="Get work status", core=True, reads=True)
 def status_get_work(context: Context, date: DateText | None = None) -> WorkStatus:
     """Tell whether the person works, and how: now, or on a date."""
     day = parse_day(date, "date", read_settings(context).zone, context.now)
     return show_work(str(day), find_work(context.storage, day))
 
 
-@tool(title="Set work status")
+@tool(title="Set work status", core=True)
 def status_set_work(
     context: Context, workStatus: StatusText, reason: ReasonText | None = None, ttlSeconds: TtlSeconds | None = None
 ) -> WorkStatus:
