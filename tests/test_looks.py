@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -40,6 +41,20 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "key": "Your API key",
     "new key with mistakes": "New API key: Personal Context",
     "edit": "Summer house",
+    "servers to pick": "MCP servers to pick",
+    "no such server": "MCP servers to pick",
+    "a server picked": "What this would make",
+    "a server picked, with mistakes": "What this would make",
+    "a server's own page": "Home Assistant",
+    "an address": "New connection: MCP server at an address",
+    "an address with mistakes": "New connection: MCP server at an address",
+    "a command": "New connection: MCP server as a command",
+    "a command with mistakes": "New connection: MCP server as a command",
+    "a paste": "Bring in MCP servers",
+    "a paste with mistakes": "Bring in MCP servers",
+    "a paste of many": "What this would make",
+    "servers to take along": "Take your servers along",
+    "the password again": "Sign in",
     "clients, none": "Your clients",
     "new client": "New client",
     "new client with mistakes": "New client",
@@ -120,13 +135,14 @@ def browser() -> Iterator[Browser]:
 def looks(browser: Browser, axe: str, tmp_path_factory: pytest.TempPathFactory) -> Looks:
     """A walk past every page."""
     seen = Looks(axe)
-    with running_server(tmp_path_factory.mktemp("looks")) as server, browser.new_context() as context:
+    with running_server(tmp_path_factory.mktemp("looks"), ALLOW_STDIO="1") as server, browser.new_context() as context:
         context.on("console", seen.hear)
         page = context.new_page()
         page.set_default_timeout(10_000)
         see_the_beginning(seen, page, server)
         see_consent(seen, page, server)
         see_keys(seen, page, server)
+        see_servers(seen, page, server)
         see_connections(seen, page, server)
         see_errors(seen, page, server)
         page.context.clear_cookies()
@@ -211,6 +227,75 @@ def see_keys(seen: Looks, page: Page, server: Server) -> None:
     page.get_by_label("Time zone").fill("Nowhere/Land")
     page.get_by_role("button", name="Connect and make the key").click()
     seen.at("new key with mistakes", page)
+
+
+PASTE = json.dumps(
+    {
+        "mcpServers": {
+            "w" * 60: {"url": "https://x.example/" + "long-path/" * 20, "headers": {"X-" + "k" * 60: "v"}, "timeout": 5},
+            "files": {"command": "npx", "args": ["-y", "a" * 300, "b c"], "env": {"TOKEN": "t"}},
+            "bad": {"url": "ftp://x.example"},
+        }
+    }
+)
+
+
+def see_servers(seen: Looks, page: Page, server: Server) -> None:
+    """Other MCP servers: picked, typed, pasted and taken along."""
+    page.goto(server.url + "/connections/catalogue?q=nobody+has+this")
+    seen.at("no such server", page)
+    page.goto(server.url + "/connections/catalogue")
+    seen.at("servers to pick", page)
+    page.get_by_role("link", name="Add Home Assistant").click()
+    seen.at("a server picked", page)
+    page.get_by_label("Long-lived access token").fill("t")
+    page.get_by_label("Address", exact=True).fill("http://192.168.1.5:8123")
+    page.get_by_role("button", name="Make it").click()
+    seen.at("a server picked, with mistakes", page)
+    page.get_by_label("Address", exact=True).fill("https://home.example")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("link", name="Edit Home Assistant").click()
+    seen.at("a server's own page", page)
+    see_forms_of_servers(seen, page, server)
+    page.goto(server.url + "/connections/import")
+    seen.at("a paste", page)
+    page.get_by_label("JSON").fill("{oops")
+    page.get_by_role("button", name="Show what it would make").click()
+    seen.at("a paste with mistakes", page)
+    page.get_by_label("JSON").fill(PASTE)
+    page.get_by_role("button", name="Show what it would make").click()
+    seen.at("a paste of many", page)
+    page.goto(server.url + "/connections/export")
+    seen.at("servers to take along", page)
+    page.goto(server.url + "/login?again=1&next=/admin")
+    seen.at("the password again", page)
+    page.goto(server.url + "/admin")
+    page.get_by_role("link", name="Edit Home Assistant").click()
+    page.get_by_text("Delete this connection").click()
+    page.get_by_role("button", name="Delete for good").click()
+
+
+def see_forms_of_servers(seen: Looks, page: Page, server: Server) -> None:
+    """The forms in which somebody types an address or a command; what belongs to one choice is there with it only."""
+    page.goto(server.url + "/connections/new?connector=remote_http")
+    seen.at("an address", page)
+    assert not page.get_by_label("API key").is_visible()
+    assert page.get_by_label("Client ID").is_visible()
+    page.get_by_label("How it lets you in").select_option("api_key")
+    assert page.get_by_label("API key").is_visible()
+    assert not page.get_by_label("Client ID").is_visible()
+    page.get_by_label("Address", exact=True).fill("nowhere")
+    page.get_by_label("More headers: name 1").fill("X-One")
+    page.get_by_role("button", name="Save").click()
+    seen.at("an address with mistakes", page)
+    page.goto(server.url + "/connections/new?connector=stdio")
+    seen.at("a command", page)
+    page.get_by_label("Command").fill("npx -y tool")
+    page.get_by_label("Arguments").fill("${workspaceFolder}")
+    page.get_by_label("Environment: name 1").fill("A B")
+    page.get_by_label("Environment: value 1").fill("c")
+    page.get_by_role("button", name="Save").click()
+    seen.at("a command with mistakes", page)
 
 
 def see_connections(seen: Looks, page: Page, server: Server) -> None:
