@@ -93,9 +93,10 @@ class Endpoint:
 
     def _sign_in(self, answer: Answer, may_try: bool) -> None:
         """The server does not let us in: find out whether another try is worth it. Raises SignInNeeded if not."""
+        if self._authorizer is not None:
+            self._authorizer.refused(answer.status, answer.headers.get("www-authenticate"))  # says where its person can help
         if self._authorizer is None or not may_try:
             raise SignInNeeded("The server does not let this connection in. Please check its key, or sign in again.")
-        self._authorizer.refused(answer.status, answer.headers.get("www-authenticate"))
 
     def resolve(self, reference: str) -> str | None:
         """A URL that the server names, as a path; None unless it stays at this very scheme, name and port."""

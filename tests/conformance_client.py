@@ -24,15 +24,17 @@ from app import Gate, create_app
 from config import Settings, load_settings
 from crypto import new_id
 from errors import SignInNeeded
-from fetch import OWNER
 from joining import join
 from startup import prepare
 from store.connections import Draft, get_connection
 from store.profiles import list_profiles
 from store.users import create_login
-from upstream_tokens import get_tokens
+from tools import Call
+from upstream import Upstreams
+from upstream_opener import Opener
+from upstream_tokens import find_tokens
+from web import State
 
-MODERN = "2026-07-28"
 SIGN_INS_MAX = 2  # a person who is asked again and again gives up
 DOCUMENT = "https://conformance-test.local/client-metadata.json"  # the only client id that the suite knows as a document
 
@@ -101,57 +103,22 @@ class Page:
 
 
 class Session:
-    """Requests to the suite's server, with whatever lets the connection in."""
+    """Requests to the suite's server through the pool, as the gateway sends them."""
 
-    def __init__(self, person: Person, url: str, version: str):
-        self.person, self.url, self.version = person, url, version
-        self.session: dict[str, str] = {}
-        connection = get_connection(person.state.db, person.user.id, person.connection_id)
-        self.tokens = get_tokens(person.state.sign_ins, connection)
-
-    def open(self) -> None:
-        """Shake hands, where the revision wants that."""
-        if self.version != MODERN:
-            client = {"protocolVersion": self.version, "capabilities": {}, "clientInfo": {"name": "Postern", "version": "0"}}
-            self.request("initialize", client)
-            self.send("notifications/initialized", {}, None)
+    def __init__(self, person: Person, upstreams: Upstreams):
+        self.person, self.upstreams = person, upstreams
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The result. A refusal is answered once with a new token, and else by the person."""
+        """The result. Whenever only the person can help, they do."""
         while True:
+            person = self.person
+            connection = get_connection(person.state.db, person.user.id, person.connection_id)
             try:
-                answer = self.send(method, params, 1)
-                if answer.status in (401, 403):
-                    self.tokens.refused(answer.status, answer.headers.get("WWW-Authenticate"))
-                    continue
-            except SignInNeeded:
-                self.person.sign_in()
-                continue
-            assert answer.status == 200, f"{method}: {answer.status} {answer.body[:200]!r}"
-            if "Mcp-Session-Id" in answer.headers:
-                self.session = {"Mcp-Session-Id": answer.headers["Mcp-Session-Id"]}
-            lines = [line[5:] for line in answer.body.decode().splitlines() if line.startswith("data:")]
-            return json.loads(lines[-1] if lines else answer.body)["result"]
-
-    def send(self, method: str, params: dict[str, Any], request_id: int | None) -> Any:
-        """One POST, in the manner of the revision."""
-        headers = {"Accept": "application/json, text/event-stream", **self.session, **self.tokens.headers()}
-        if self.version == MODERN or method != "initialize":
-            headers["MCP-Protocol-Version"] = self.version
-        if self.version == MODERN:
-            names = {f"io.modelcontextprotocol/{name}": value for name, value in self.describe().items()}
-            params = {**params, "_meta": names}
-            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
-        message = {"jsonrpc": "2.0", "method": method, "params": params} | ({"id": request_id} if request_id else {})
-        return self.person.state.sign_ins.fetch.request("POST", self.url, trust=OWNER, headers=headers, json=message)
-
-    def describe(self) -> dict[str, Any]:
-        """What a request of the newest revision says of its sender."""
-        return {
-            "protocolVersion": self.version,
-            "clientCapabilities": {},
-            "clientInfo": {"name": "Postern", "version": "0"},
-        }
+                return self.upstreams.request(connection, method, params, Call())
+            except SignInNeeded as error:
+                if error.link != f"{person.base}/connections/{person.connection_id}":
+                    raise
+                person.sign_in()
 
 
 class Clients:
@@ -164,6 +131,12 @@ class Clients:
             for index, url in enumerate(("http://localhost:8000", DOCUMENT.removesuffix(upstream_clients.DOCUMENT_PATH)))
         }
 
+        self.upstreams = {url: self._open_pool(gate.pages.extensions["postern"]) for url, gate in self.gates.items()}
+
+    def _open_pool(self, state: State) -> Upstreams:
+        opener = Opener(state.sign_ins.fetch)
+        return Upstreams(state.db, state.vault, opener, authorizer=lambda connection: find_tokens(state.sign_ins, connection))
+
     def _start(self, folder: Path, url: str) -> Gate:
         settings = make_settings(folder, url)
         prepare(settings)
@@ -171,18 +144,21 @@ class Clients:
 
     def stop(self) -> None:
         """Let go of everything."""
+        for pool in self.upstreams.values():
+            pool.stop()
         for gate in self.gates.values():
             gate.stop()
             gate.pages.extensions["postern"].db.close()
 
     def play(self, asked: Mapping[str, str]) -> None:
-        """Add the server of one scenario, list its tools, call the first."""
+        """Add the server of one scenario about signing in, list its tools, call the first."""
+        if not asked["MCP_CONFORMANCE_SCENARIO"].startswith("auth/"):
+            return
         is_public = asked["MCP_CONFORMANCE_SCENARIO"] == "auth/basic-cimd"
         context = json.loads(asked["MCP_CONFORMANCE_CONTEXT"] or "{}")
         given = {name: context[name] for name in ("client_id", "client_secret") if name in context}
         person = Person(list(self.gates.values())[is_public], asked["url"], given)
-        session = Session(person, asked["url"], asked["MCP_CONFORMANCE_PROTOCOL_VERSION"])
-        session.open()
+        session = Session(person, self.upstreams[person.base])
         tools = session.request("tools/list", {})["tools"]
         session.request("tools/call", {"name": tools[0]["name"], "arguments": {}})
 
