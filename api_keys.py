@@ -97,9 +97,13 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
 
 
 def read_typed(desk: Desk) -> dict[str, str]:
-    """What was typed, with the connection's secrets of the round before where none was typed anew."""
+    """What was typed, with the connection's secrets of the round before where none was typed anew, and a name if it has none."""
     typed = request.form.to_dict()
-    return restore_typed_secrets(state().vault, typed, *place_of(desk)) if desk.connector else typed
+    if desk.connector is None:
+        return typed
+    if not typed.get("connection_name", "").strip():
+        typed["connection_name"] = find_free_name(state().db, desk.user.id, desk.connector.title)
+    return restore_typed_secrets(state().vault, typed, *place_of(desk))
 
 
 def place_of(desk: Desk) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from client_trust import describe_redirect
 from errors import NotFound
 from guarded import list_choices
 from offers import describe_offer, find_choice
-from signins import about, note, noted
+from signins import about, note
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
 from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
@@ -33,6 +33,8 @@ def connect() -> Response:
     user = current_user(here="/connect?" + urlencode({"request": request_id}) if request.method == "POST" else None)
     wanted = open_request(request_id)
     about(client_id=wanted.client_id, request_id=wanted.id, user_id=user.id)
+    if not offered_profiles(user, wanted):
+        return refuse_address(user, wanted)
     if request.method == "GET":
         return ask(user, wanted)
     decide = DECISIONS.get(request.form.get("decision", ""))
@@ -57,9 +59,9 @@ def over() -> Refused:
 
 def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> Response:
     """The consent page. What is preselected works as it is."""
-    with noted("consent_shown"):
-        profiles = offered_profiles(user, wanted)
-        about(resource=wanted.resource)
+    profiles = offered_profiles(user, wanted)
+    about(resource=wanted.resource)
+    note("consent_shown")
     client = find_client(state().db, wanted.client_id)
     granted = list_granted_profiles(state().db, user.id, client.id)
     host, is_loopback = describe_redirect(wanted.redirect_uri)
@@ -83,12 +85,25 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
 
 
 def offered_profiles(user: User, wanted: AuthorizationRequest) -> list[Profile]:
-    """The profiles to choose from: all of the person's at /mcp, one at its own address. Raises NotFound if there is none."""
+    """The profiles to choose from: all of the person's at /mcp, one at its own address, none at anybody else's."""
     slug = urlsplit(wanted.resource).path.removeprefix("/mcp").lstrip("/")
-    profiles = [profile for profile in list_profiles(state().db, user.id) if slug in ("", profile.slug)]
-    if not profiles:
-        raise NotFound("no such profile")
-    return profiles
+    return [profile for profile in list_profiles(state().db, user.id) if slug in ("", profile.slug)]
+
+
+def refuse_address(user: User, wanted: AuthorizationRequest) -> Response:
+    """Say that an address is nobody's profile, or somebody else's, which look alike (RFC 8707 §2).
+
+    The client hears of it only if this person has let it in before (RFC 9700 §4.11.2); else the person is told, and can mend it.
+    """
+    if list_granted_profiles(state().db, user.id, wanted.client_id):
+        with once():
+            decide_request(state().db, wanted.id, now=now())
+        note("consent_shown", "invalid_target")
+        parameters = {"error": "invalid_target", "error_description": "This person has no profile at that address."}
+        return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
+    note("consent_shown", "not_found")
+    message = f"You have no profile at {wanted.resource}. Add {state().settings.mcp_url} to the assistant instead."
+    raise Refused(404, message, "This address is not yours")
 
 
 # --- decisions ---

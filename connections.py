@@ -121,8 +121,11 @@ def read_form(desk: Desk) -> Draft:
 
 
 def read_typed(desk: Desk) -> dict[str, str]:
-    """What was typed, with the secrets of the round before where none was typed anew."""
-    return restore_typed_secrets(state().vault, request.form.to_dict(), *place_of(desk))
+    """What was typed, with the secrets of the round before where none was typed anew, and a name if it was emptied."""
+    typed = request.form.to_dict()
+    if not typed.get("connection_name", "").strip():
+        typed["connection_name"] = name_of(desk)
+    return restore_typed_secrets(state().vault, typed, *place_of(desk))
 
 
 def place_of(desk: Desk) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 
+from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.http.unreader import SocketUnreader
@@ -120,3 +122,17 @@ class Response(wsgi.Response):
         self.send_headers()
         if self.head or self.chunked:
             self._emit_body(b"")
+
+
+def write_refusal(client: socket.socket, status: int, _reason: str, _message: str) -> None:
+    """Answer what could not be read, and close. It is no page, so that no browser frames it, and repeats nothing of what came."""
+    text = HTTPStatus(status).phrase
+    head = (
+        f"HTTP/1.1 {status} {text}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(text)}",
+        "X-Content-Type-Options: nosniff",
+        "Cache-Control: no-store",
+        "Connection: close",
+    )
+    util.write_nonblock(client, "\r\n".join((*head, "", text)).encode())

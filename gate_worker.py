@@ -21,14 +21,16 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
+from gunicorn import util
 from gunicorn.errors import ConfigError
 from gunicorn.glogging import Logger
 from gunicorn.http import get_parser, wsgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from gate_io import Intake, Response, Waiting
+from gate_io import Intake, Response, Waiting, write_refusal
 from lead import Lead
 
+util.write_error = write_refusal  # gunicorn's own answer would be a page, without what our pages tell browsers
 HEAD_SECONDS = 10  # for the whole request head, counted from the connect, or from the first byte on a kept-alive connection
 BODY_SECONDS = 5  # for a request body, and one more for each gate_io.BODY_RATE bytes that came
 SEND_SECONDS = 5  # without any progress: the client does not read its answer
@@ -297,7 +299,7 @@ class Worker(ThreadWorker):
         for name in ("req", "hdr"):
             if isinstance(getattr(exc, name, None), str | bytes):
                 setattr(exc, name, "(not shown)")
-        super().handle_error(req, client, addr, exc)
+        super().handle_error(req, client, addr, exc)  # which answers by write_error
 
 
 def set_up(conn: TConn, cfg: Any) -> None:

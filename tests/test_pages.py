@@ -14,6 +14,7 @@ from werkzeug.test import Client, TestResponse
 import people
 from config import Settings, load_settings
 from errors import StorageError, TooManyRequests
+from store.connections import list_connections
 from store.profiles import insert_profile
 from store.users import replace_setup_code
 
@@ -282,3 +283,22 @@ def test_signing_in_and_out_changes_the_cookie_and_keeps_the_request(empty_house
 def test_a_strange_cookie_is_nobody(house: House, cookie: str):
     browser = Client(house.gate, use_cookies=False)
     assert browser.get("/admin", headers={"Cookie": "postern=" + cookie}).headers["Location"].startswith("/login")
+
+
+# --- a connection's name ---
+
+
+@pytest.mark.parametrize("emptied", ["", "  "])
+def test_a_new_connection_whose_name_was_emptied_gets_a_free_one(house: House, alice: Client, emptied: str):
+    """Alice has a “Personal Context” from the start."""
+    form = {"connector": "personal_context", "connection_name": emptied, "action": "save"}
+    assert [send(alice, "/connections/new", **form).status_code for _ in range(2)] == [303, 303]
+    key = {"key_name": "Job", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"}
+    assert send(alice, "/keys/new", **form | key).status_code == 200
+    names = [connection.name for connection in list_connections(house.db, house.alice.id)]
+    assert names == ["Personal Context", "Personal Context 2", "Personal Context 3", "Personal Context 4", "Secretive"]
+
+
+def test_an_old_connection_whose_name_was_emptied_keeps_it(house: House, alice: Client):
+    assert send(alice, f"/connections/{house.connection_id}", connection_name=" ", action="save").status_code == 303
+    assert [connection.name for connection in list_connections(house.db, house.alice.id)] == ["Personal Context", "Secretive"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,27 @@ def test_an_unknown_client_gets_a_page_even_from_people_who_let_others_in(
         answer = visit(alice, address(server, friend, change, extra))
     assert (answer.status_code, "Location" in answer.headers) == (400, False)
     assert "<code>invalid_request</code>" in answer.text
+
+
+@pytest.mark.parametrize("slug", [case("A-14", "nobody's address", "no-such-profile"), case("A-14", "Bob's address", "bob")])
+def test_an_address_that_is_not_ones_own_is_told_to_the_person_or_to_who_was_let_in(
+    server: Server, alice: Person, bob: Person, stranger: Assistant, friend: Assistant, slug: str
+):
+    """Only once it is known who the person is: before that, other people's addresses and none at all look alike."""
+    wanted = server.url + "/mcp/" + (slug if slug != "bob" else slug_of(bob))
+    page = alice.get(stranger.authorize_url(resource=wanted))
+    assert (page.status_code, "This address is not yours" in page.text) == (404, True)
+    assert f"Add {server.url}/mcp to the assistant instead." in page.text
+    consent = visit(alice, friend.authorize_url(resource=wanted)).headers["Location"]
+    answer = visit(alice, server.url + consent)
+    assert answer.status_code == 303
+    told = parameters(answer.headers["Location"])
+    assert (told["error"], told["iss"], told["state"]) == (["invalid_target"], [server.url], ["a state"])
+    assert "code" not in told
+    assert visit(alice, server.url + consent).status_code == 400  # decided
+    assert "Let this assistant in?" in bob.get(stranger.authorize_url(resource=server.url + "/mcp/" + slug_of(bob))).text
+
+
+def slug_of(person: Person) -> str:
+    """The address of a person's first profile."""
+    return re.search(r'name="profile" value="([^"]+)"', person.get("/keys/new").text)[1]
