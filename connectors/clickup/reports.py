@@ -157,24 +157,11 @@ def task_risk_report(
     )
     filters = Filters(includeClosed, includeSubtasks, includeTasksInMultipleLists, tags, assignees, statusFilter)
     found, reasons = read_tasks(api, place, filters, fresh=forceRefresh, team_id=workspaceId)
-    now = int(api.now * 1000)
-    with_date = sorted(
-        ((read_ms(task.get("due_date")) or 0, task) for task in found.tasks if read_ms(task.get("due_date"))),
-        key=lambda pair: pair[0],
-    )
-    late = [(due, task) for due, task in with_date if due < now]
-    soon = [task for due, task in with_date if now <= due <= now + dueWithinDays * DAY_MS]
     return {
         "scope": show_scope(place),
         "total": len(found.tasks),
-        "overdue": count_overdue([now - due for due, _ in late]),
-        "atRisk": len(soon),
         "riskWindowDays": dueWithinDays,
-        "unassignedAtRisk": sum(not objects(task, "assignees") for task in [*(task for _, task in late), *soon]),
-        "withoutDueDate": len(found.tasks) - len(with_date),
-        "byPriority": count(priority_of(task) or "none" for task in [*(task for _, task in late), *soon]),
-        "overdueTasks": [show_brief(task) for _, task in late[: 2 * SAMPLE]],
-        "atRiskTasks": [show_brief(task) for task in soon[: 2 * SAMPLE]],
+        **judge_risk(found.tasks, int(api.now * 1000), dueWithinDays),
         "partial": bool(reasons),
         "partialReasons": reasons,
     }
@@ -182,6 +169,22 @@ def task_risk_report(
 
 # --- counting ---
 
+
+def judge_risk(tasks: list[dict[str, Any]], now: int, days: int) -> dict[str, Any]:
+    """Which tasks are late, and which will be due within so many days, the earliest first."""
+    dated = sorted(((due, task) for task in tasks if (due := read_ms(task.get("due_date")))), key=lambda pair: pair[0])
+    late = [(due, task) for due, task in dated if due < now]
+    soon = [task for due, task in dated if now <= due <= now + days * DAY_MS]
+    at_risk = [*(task for _, task in late), *soon]
+    return {
+        "overdue": count_overdue([now - due for due, _ in late]),
+        "atRisk": len(soon),
+        "unassignedAtRisk": sum(not objects(task, "assignees") for task in at_risk),
+        "withoutDueDate": len(tasks) - len(dated),
+        "byPriority": count(priority_of(task) or "none" for task in at_risk),
+        "overdueTasks": [show_brief(task) for _, task in late[: 2 * SAMPLE]],
+        "atRiskTasks": [show_brief(task) for task in soon[: 2 * SAMPLE]],
+    }
 
 def due_by(api: Api, days: int | None) -> int | None:
     """The end of a window of days from now, in epoch milliseconds."""

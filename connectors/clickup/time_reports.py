@@ -30,7 +30,7 @@ from connectors.clickup.shapes import (
 )
 from connectors.clickup.task_pages import MAX_PAGES, PAGE, Found, holds_words, is_in_one_list, scan
 from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, get_task
-from connectors.clickup.time_entries import length_of, read_entries, soon
+from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of
 from errors import ToolError
 
 MOST_TASKS = 50
@@ -227,28 +227,26 @@ def report(
     start, end = parse_range(from_, to, soon(api))
     known = {str(task.get("id")): task for task in tasks}
     api.context.call.progress(1, 2, f"{len(known)} tasks read")
-    every, others = read_everybodys(api, start, end, workspace)
-    entries = [entry for entry in every if task_of(entry) in known]
-    reasons = [*reasons, *others]
+    every, hidden = read_everybodys(api, start, end, workspace)
+    entries, reasons = [entry for entry in every if task_of(entry) in known], [*reasons, *hidden]
     if len(entries) > most:
         reasons.append(f"Only the latest {most} of {len(entries)} time entries were counted.")
         entries = entries[:most]
     per_task = sum_by(entries, task_of)
-    first = page * shown
-    if len(per_task) > first + shown:
-        reasons.append(f"Tasks {first + 1} to {first + shown} of {len(per_task)} are shown; the sums are of all.")
-    total = sum(length_of(entry) for entry in entries)
+    first, last = page * shown, (page + 1) * shown
+    if len(per_task) > last:
+        reasons.append(f"Tasks {first + 1} to {last} of {len(per_task)} are shown; the sums are of all.")
     return {
         "scope": scope,
         "start": show_moment(start),
         "end": show_moment(end),
-        "totalMs": total,
-        "total": show_duration(total),
+        "totalMs": sum_of(entries),
+        "total": show_duration(sum_of(entries)),
         "entryCount": len(entries),
         "taskCount": len(per_task),
         "runningTimers": sum((read_ms(entry.get("duration")) or 0) < 0 for entry in entries),
         "byUser": [{"user": name, **sums} for name, sums in sum_by(entries, user_of)],
-        "perTask": [show_task(known[task_id], sums) for task_id, sums in per_task[first : first + shown]],
+        "perTask": [show_task(known[task_id], sums) for task_id, sums in per_task[first:last]],
         "partial": bool(reasons),
         "partialReasons": reasons,
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from clickup.fake import NOW_MS, TOKEN, FakeClickUp, answer
+from clickup.fake import BASE, NOW_MS, TOKEN, FakeClickUp, answer
 from clickup.world import PatientCall, mistakes
-from connectors.clickup.api import BUDGET_SECONDS, fill
+from connectors.clickup.api import BUDGET_SECONDS, as_query, fill
 from errors import Cancelled, FetchError, ToolError
-from fetch import Response
+from fetch import Response, prepare
 
 NOW = NOW_MS // 1000
 TRAVERSALS = ("..", ".", "../1", "1/../2", "//evil.example", "@evil.example", "a b", "1?x=1", "1#x", "%2e%2e", "", "1\n2", "ü")
@@ -280,6 +282,14 @@ def test_the_name_of_a_tag_stays_one_segment(world, tag):
     world.do("task_tag_add", taskId=world.task, tags=[tag])
     assert world.fake.sent[-1].ids == (world.task, tag)
     assert [item["name"] for item in world.fake.tasks[world.task]["tags"]] == ["urgent", tag]
+
+
+@pytest.mark.parametrize("tag", ["a/b", "//evil.example", "@evil", "a b", "x?y=1", "x#y", "%2e%2e", "%2F..", "ü", "../x"])
+def test_the_way_out_leaves_the_path_as_it_is(tag):
+    path = fill("/v2/task/{task_id}/tag/{tag_name}", {"task_id": "t1", "tag_name": tag})
+    message = prepare("POST", BASE + path, {}, as_query({"team_id": "1", "tags[]": ["a b", "c&d"]}), None, None)
+    assert message.path_url == f"/api/v2/task/t1/tag/{quote(tag, safe='')}?team_id=1&tags%5B%5D=a+b&tags%5B%5D=c%26d"
+    assert message.url.startswith("https://api.clickup.com/")
 
 
 @pytest.mark.parametrize("tag", [".", "..", "a\nb"])
