@@ -27,7 +27,7 @@ from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
-from web import current_user, next_page, now, page, see_other, serve_form, state
+from web import current_user, next_page, now, page, page_after_making, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
 
@@ -157,13 +157,7 @@ def save(desk: Desk) -> Response:
         connection_id = join(run, state().vault, desk.profile, draft, now())
     chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
     made = get_connection(state().db, desk.user.id, connection_id)
-    return see_other(page_after_saving(made, next_page() + chosen))
-
-
-def page_after_saving(made: Connection, wanted: str) -> str:
-    """Where to go after a connection was made: where its person signs in, if it needs that, and from there to `wanted`."""
-    needs_sign_in = state().sign_ins.describe(made) is not None
-    return f"/connections/{made.id}?{urlencode({'next': wanted})}" if needs_sign_in else wanted
+    return see_other(page_after_making(made, next_page() + chosen))
 
 
 def switch_on(desk: Desk) -> Response:

@@ -18,12 +18,12 @@ from forms import NAME_MAX, Line, list_lines, read_draft, restore_typed_secrets,
 from guarded import check_may_define, is_fresh, may_define
 from joining import join
 from server_definitions import Definition, find_unpinned, with_inputs
-from store.connections import Draft, list_connections
+from store.connections import Draft, get_connection, list_connections
 from store.profiles import Profile, list_profiles
 from store.users import User
 from tools import Connector, Field
 from upstream_forms import check_draft
-from web import current_user, next_page, now, page, see_other, serve_form, state
+from web import current_user, next_page, now, page, page_after_making, see_other, serve_form, state
 
 bp = Blueprint("importing", __name__)
 
@@ -217,7 +217,7 @@ def place_errors(item: Item, fields: Mapping[str, str]) -> dict[str, str]:
     shown = {field.name for field in item.fields} | {"connection_name"}
     placed = {item.key(name): text for name, text in fields.items() if name in shown}
     labels = {field.name: field.label for field in item.connector.fields}
-    others = [f"{labels.get(name, name)}: {text}" for name, text in fields.items() if name not in shown]
+    others = [f"{labels[name]}: {text}" if name in labels else text for name, text in fields.items() if name not in shown]
     return placed | ({item.key("take"): " ".join(others)} if others else {})
 
 
@@ -273,15 +273,16 @@ def save(desk: Desk) -> Response:
     """Make every server that is ticked, all or nothing, and let each join the profile."""
     if not desk.items:
         raise InvalidInput("Paste it again, please: the page was open for too long.")
-    drafts, profile = read_drafts(desk), find_profile(desk.user)
+    drafts, profile, made = read_drafts(desk), find_profile(desk.user), []
     with state().db.write() as run:
         for item, draft in drafts:
             try:
                 copy = item.definition.to_json()
-                join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy)
+                made.append(join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy))
             except InvalidInput as mistake:
                 raise InvalidInput("Please look at the marked fields.", place_errors(item, mistake.fields)) from None
-    return see_other(next_page())
+    only = get_connection(state().db, desk.user.id, made[0]) if len(made) == 1 else None
+    return see_other(page_after_making(only, next_page()) if only else next_page())
 
 
 def find_profile(user: User) -> Profile:

@@ -24,6 +24,7 @@ from fetch import Fetcher
 from known_servers import KnownServers
 from limits import Limits
 from store.authorizations import move_requests
+from store.connections import Connection
 from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
 from toolbox import Toolbox
 from tools import Connector
@@ -256,6 +257,12 @@ def next_page() -> str:
     """Where to go afterwards: a path of ours, never another site (RFC 9700 §4.11)."""
     wanted = request.values.get("next", "")
     return wanted if re.fullmatch(r"/(?![/\\])[!#-\[\]-~]{0,2000}", wanted) else "/admin"
+
+
+def page_after_making(connection: Connection, wanted: str) -> str:
+    """Where to go after a connection was made: where its person signs in, if it needs that, and from there to `wanted`."""
+    needs_sign_in = state().sign_ins.describe(connection) is not None
+    return f"/connections/{connection.id}?{urlencode({'next': wanted})}" if needs_sign_in else wanted
 
 
 def serve_form(desk: Any, actions: Mapping[str, Callable[[Any], Response]], show: Callable[..., Response]) -> Response:

@@ -178,6 +178,17 @@ def test_what_will_not_do_is_said_before_it_is_tried(house: House, alice: Client
     assert house.contents() == before
 
 
+def test_a_value_that_would_become_an_option_is_named(house: House, alice: Client):
+    document = {"mcpServers": {"x": {"command": "tool", "args": ["${input:FILE}"]}}}
+    answer = make(alice, document, **{"0.take": "on", "0.input:FILE": "--evil"})
+    assert (answer.status_code, ">The value “FILE” begins with a dash" in answer.text) == (400, True)
+
+
+def test_where_somebody_has_to_sign_in_is_shown_next(house: House, alice: Client):
+    answer = make(alice, {"mcpServers": {"x": {"url": "https://x.example/mcp"}}}, **{"0.take": "on"})
+    assert answer.headers["Location"] == f"/connections/{mine(house)['x'].id}?next=%2Fadmin"
+
+
 # --- the catalogue ---
 
 

@@ -33,7 +33,7 @@ ROWS = {
     "anonymous urls": "S-01 S-02 S-03 S-05 S-06 S-07 S-08 S-09 S-10 S-11 S-12 S-13 S-14 S-15 S-16 S-17",
     "revocation": "V-01 V-02 V-04 V-05 V-07 V-09 V-10 V-11 V-12",
     "consent": "K-01 K-03 K-04 K-05 K-07 K-08 K-09 K-10 K-11 K-12 K-13",
-    "commands and servers": "C-02 C-03 C-04 S-22",
+    "commands and servers": "C-02 C-03 C-04",
     "upstream oauth": "O-01 O-02 O-03 O-04 O-05 O-06 O-07 O-08 O-09 O-10 O-11 S-20 S-21",
     "upstream urls": "S-22 S-23 S-25 S-26 G-01 G-03 G-08 G-09 G-10",
     "proxy": "H-01 H-02 H-03 H-04 H-05 H-07",
