@@ -45,7 +45,7 @@ def discover(rpc: Rpc, seconds: float) -> Greeting | None:
         try:
             greeting = read_discovered(rpc.request("server/discover", {}, Call(), seconds))
         except UpstreamRefused as error:
-            rpc.modern, is_worth_another = next_version(rpc.modern, error)
+            rpc.modern, is_worth_another = next_version(error)
             if is_worth_another:
                 continue
             return None
@@ -54,8 +54,8 @@ def discover(rpc: Rpc, seconds: float) -> Greeting | None:
     raise NoCommonVersion(NO_COMMON_VERSION)
 
 
-def next_version(tried: str | None, error: UpstreamRefused) -> tuple[str | None, bool]:
-    """After a refused `server/discover`: the version to use now, and whether to ask again with it.
+def next_version(error: UpstreamRefused) -> tuple[str | None, bool]:
+    """After a refused `server/discover`: the version to use now, and whether to ask again with it, be it the same one.
 
     Only -32022 shows a server of the stateless era; an older one may say anything else (MCP 2026-07-28, basic/transports/stdio,
     "Backward Compatibility"). Raises NoCommonVersion.
@@ -63,7 +63,7 @@ def next_version(tried: str | None, error: UpstreamRefused) -> tuple[str | None,
     supported = error.data.get("supported") if isinstance(error.data, dict) else None
     if error.code != UNSUPPORTED_PROTOCOL_VERSION or not isinstance(supported, list):
         return None, False
-    common = [version for version in MODERN_PROTOCOL_VERSIONS if version in supported and version != tried]
+    common = [version for version in MODERN_PROTOCOL_VERSIONS if version in supported]
     if common:
         return common[-1], True
     if any(version in HANDSHAKE_PROTOCOL_VERSIONS for version in supported):

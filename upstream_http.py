@@ -23,6 +23,7 @@ from wire import Deadline
 PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era
 GREETING_SECONDS = 30.0
 GOODBYE_SECONDS = 2.0
+SETTLE_SECONDS = 2.0
 MAX_PAGES = 100
 
 
@@ -154,3 +155,5 @@ class HttpLink:
         with self._lock:
             if self.is_alive and not self._listener:
                 self._listener = Listener(self._posts, self._wanted)
+        if self._posts.capabilities and not self.greeting.is_modern and self._listener:
+            self._listener.is_settled.wait(SETTLE_SECONDS)  # some ask on that stream only, and lose what they ask too early

@@ -36,6 +36,7 @@ class Listener:
     def __init__(self, posts: Posts, wanted: Mapping[str, bool]):
         self._posts, self._wanted = posts, dict(wanted)
         self._stopped = threading.Event()
+        self.is_settled = threading.Event()  # it is known whether there is a stream
         self._lines = EventLines(MAX_BYTES)
         threading.Thread(target=self._run, name="listen to a server", daemon=True).start()
 
@@ -54,11 +55,14 @@ class Listener:
                 return
             except (ToolError, FetchError, OSError):
                 wait = min(2 * wait, LAST_SECONDS)
+            finally:
+                self.is_settled.set()
             self._stopped.wait(max(wait, self._lines.retry_seconds or 0))
 
     def _read(self) -> bool:
         """One stream to its end; False if the server has none."""
         with self._open() as answer:
+            self.is_settled.set()
             if answer.status >= 500 or answer.status in PASSING:
                 raise ToolError("The server has no stream just now.")
             if answer.status != 200 or answer.kind != "text/event-stream":

@@ -886,6 +886,26 @@ def test_a_question_on_that_stream_goes_to_whoever_asks_just_now(upstream, link_
     assert ear.said == [[("elicitation/create", {"message": "?"})]]
 
 
+def test_a_server_that_may_ask_is_listened_to_before_it_is_called(upstream, link_to):
+    is_open = threading.Event()
+
+    def listen(asked: Asked):
+        def talk(server: FakeUpstream, sock) -> None:
+            time.sleep(0.3)
+            is_open.set()
+            sock.sendall(STREAM)
+            server.stopping.wait(10)
+
+        return talk
+
+    server = upstream(older(GET=listen, tools__call=lambda asked: asked.result({"open": is_open.is_set()})))
+    assert link_to(server, {"elicitation": {}}).request("tools/call", CALL, Ear()) == {"open": True}
+    refusing = upstream(older(GET=plain(b"", "405 Method Not Allowed")))
+    started = time.monotonic()
+    link_to(refusing, {"elicitation": {}}).request("tools/call", CALL, Ear())
+    assert time.monotonic() - started < 1.5
+
+
 @pytest.mark.parametrize("handlers", [modern(), older(), older(TELLS, session="")])
 def test_a_server_with_nothing_to_tell_is_not_listened_to(upstream, link_to, handlers):
     server = upstream(handlers)
