@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,9 +118,7 @@ def create_app(
     custom, custom_problems = load_custom(settings.custom_dir, connectors)
     connectors = {**connectors, **custom}
     sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
-    toolbox = Toolbox(
-        db, vault, fetch, connectors, clock, find_token=lambda connection: get_tokens(sign_ins, connection).access_token()
-    )
+    toolbox = Toolbox(db, vault, fetch, connectors, clock, find_sign_in=partial(get_tokens, sign_ins))
     state = web.State(
         settings=settings,
         db=db,

@@ -43,6 +43,8 @@ class Settings:
     registry_url: str | None
     custom_dir: Path | None
     allow_private_upstreams: frozenset[str]
+    google_oauth_client_id: str | None
+    google_oauth_client_secret: str | None = field(repr=False)
     log_level: str
     host: str
     port: int
@@ -207,6 +209,13 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def parse_word(text: str) -> str:
+    """What another service has given us: one word of visible ASCII."""
+    if not re.fullmatch(r"[!-~]{1,500}", text):
+        raise ValueError("must be one word, as it was given")
+    return text
+
+
 def parse_host(text: str) -> str:
     """An address to listen on."""
     if text != "localhost":
@@ -222,7 +231,7 @@ def ranged(low: int, high: int) -> Callable[[str], int]:
     return lambda text: parse_number(text, low, high)
 
 
-SECRETS = frozenset({"MASTER_KEY", "MASTER_KEY_PREVIOUS", "OWNER_PASSWORD"})
+SECRETS = frozenset({"MASTER_KEY", "MASTER_KEY_PREVIOUS", "OWNER_PASSWORD", "GOOGLE_OAUTH_CLIENT_SECRET"})
 
 # name -> (parser, default as a person would write it; None: absent)
 TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
@@ -246,6 +255,8 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "REGISTRY_URL": (parse_address, None),
     "CUSTOM_DIR": (parse_folder, None),
     "ALLOW_PRIVATE_UPSTREAMS": (parse_targets, ""),
+    "GOOGLE_OAUTH_CLIENT_ID": (parse_word, None),
+    "GOOGLE_OAUTH_CLIENT_SECRET": (parse_word, None),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),
     "PORT": (ranged(1, 65535), "8000"),

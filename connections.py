@@ -13,6 +13,7 @@ from errors import NotFound
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define
 from joining import join
+from shelf import list_uncovered
 from store.api_keys import list_keys
 from store.connections import (
     Connection,
@@ -81,6 +82,7 @@ def edit(connection_id: str) -> Response:
 def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
     """The form, with what was typed."""
     errors = errors or {}
+    standing = state().sign_ins.describe(desk.connection) if desk.connection else None
     typed = read_typed(desk) if request.method == "POST" else None
     return page(
         "connection.html",
@@ -93,7 +95,8 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         error=error,
         errors=errors,
         next=next_page(),
-        standing=state().sign_ins.describe(desk.connection) if desk.connection else None,
+        standing=standing,
+        uncovered=list_uncovered(desk.connector, standing.scope) if standing and standing.need != "never" else {},
         greeting_words=describe_greeting(desk.upstream.greeting) if desk.upstream and desk.upstream.greeting else "",
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
         other_keys=list_key_names(desk.user, desk.profile) if desk.profile else [],

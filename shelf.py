@@ -17,7 +17,8 @@ from store.features import KINDS, Feature, list_features_of_profile
 from store.looks import Look, list_looks
 from store.members import Member, list_members
 from store.profile_features import UNCHANGED, Change, Key, list_changes
-from tools import Connector
+from store.upstream_signins import list_scopes
+from tools import Connector, Tool
 
 NAMED_KINDS = ("tool", "prompt")  # the others are known by their URIs
 SHELVES = {"tool": "tools", "prompt": "prompts", "resource": "resources", "template": "templates"}
@@ -35,7 +36,7 @@ class Item:
     change: Change
     stored: Feature | None = None
     source: Source | None = None  # the way to that server
-    is_served: bool = True  # False: its server lists it no more, or its person has to look at it first
+    is_served: bool = True  # False: its server lists it no more, its person has to look at it first, or no sign-in covers it
 
     @property
     def since(self) -> int:
@@ -64,29 +65,46 @@ def list_entries(
     db: Database, connectors: Mapping[str, Connector], user_id: str, profile_id: str, forward: Forwarder | None
 ) -> list[Entry]:
     """Everything in a profile, by the order of its connections and in each by kind: what is switched off or away, too, for it
-    keeps its name. However many connections there are, it takes five queries. Without `forward` it can be looked at only.
+    keeps its name. However many connections there are, it takes six queries. Without `forward` it can be looked at only.
     """
     connections = {item.id: item for item in list_connections(db, user_id)}
     kept = list_features_of_profile(db, profile_id)
     stored = {key: list(group) for key, group in groupby(kept, lambda item: item.connection_id)}
-    looks, changes = list_looks(db, user_id), list_changes(db, profile_id)
+    looks, changes, scopes = list_looks(db, user_id), list_changes(db, profile_id), list_scopes(db, user_id)
     items: list[Item] = []
     for member in list_members(db, profile_id):
         connection = connections.get(member.connection_id)
         if connection is None or member.connector not in connectors:
             continue
-        items += own_items(connectors[member.connector], connection, member, changes)
+        items += own_items(connectors[member.connector], connection, member, changes, scopes.get(connection.id, frozenset()))
         theirs = stored.get(connection.id, [])
         items += their_items(theirs, connection, member, changes, looks.get(connection.id, Look()), forward)
     return list(name_items(items))
 
 
-def own_items(connector: Connector, connection: Connection, member: Member, changes: Mapping[Key, Change]) -> Iterator[Item]:
-    """The features that a connector brings."""
+def own_items(
+    connector: Connector, connection: Connection, member: Member, changes: Mapping[Key, Change], scopes: frozenset[str]
+) -> Iterator[Item]:
+    """The features that a connector brings. A tool for which the sign-in has none of the scopes is not served."""
     for kind in KINDS:
         for feature in getattr(connector, SHELVES[kind]):
             key = (connection.id, kind, own_name(kind, feature))
-            yield Item(kind, key, feature, connection, member, changes.get(key, UNCHANGED))
+            is_served = kind != "tool" or is_covered(feature, scopes)
+            yield Item(kind, key, feature, connection, member, changes.get(key, UNCHANGED), is_served=is_served)
+
+
+def is_covered(tool: Tool, scopes: frozenset[str]) -> bool:
+    """Whether a sign-in with these scopes lets a tool work."""
+    return not any(scopes.isdisjoint(group) for group in tool.scopes)
+
+
+def list_uncovered(connector: Connector, scope: str | None) -> dict[str, list[str]]:
+    """The titles of the tools that a sign-in leaves out, by the choice in the form that would ask for what they need."""
+    scopes, found = frozenset((scope or "").split()), dict[str, list[str]]()
+    for tool in connector.tools:
+        if not is_covered(tool, scopes):
+            found.setdefault(tool.scope_hint, []).append(tool.title)
+    return found
 
 
 def own_name(kind: str, feature: Any) -> str:

@@ -22,7 +22,7 @@ from store.connections import Connection, Draft, list_secrets, list_secrets_with
 from store.personal_context import PersonalContextStorage
 from store.profiles import list_granted_kinds
 from store.tokens import Caller
-from tools import Call, Connector, Context, Greet, Prompt, Tool, text
+from tools import Call, Connector, Context, Greet, Prompt, SignedIn, Tool, text
 from views import View, build_view
 
 log = logging.getLogger("postern.toolbox")
@@ -44,10 +44,10 @@ class Toolbox:
         clock: Callable[[], float] = time.time,
         *,
         greet: Greet | None = None,
-        find_token: Callable[[Connection], str] | None = None,
+        find_sign_in: Callable[[Connection], SignedIn] | None = None,
         forward: Forwarder | None = None,
     ):
-        self._greet, self._find_token = greet, find_token
+        self._greet, self._find_sign_in = greet, find_sign_in
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._forward = forward  # None: other servers' features can be looked at, but not called
         self._views: dict[str, View] = {}
@@ -156,10 +156,19 @@ class Toolbox:
         except Unreadable:
             raise ToolError(f"A secret of the connection “{connection.name}” is damaged. Please type it in again.") from None
         connector = self._connectors[connection.connector]
-        if connector.sign_in and not connector.is_upstream and self._find_token:
-            secrets = {name: value for name, value in secrets.items() if name not in TOKEN_NAMES}
-            secrets["access_token"] = self._find_token(connection)  # a good one, and never what it is renewed with
-        return self._context(self._connectors[connection.connector], connection.id, connection.settings, secrets, call)
+        context = self._context(connector, connection.id, connection.settings, secrets, call)
+        return self._signed_in(context, connector, connection)
+
+    def _signed_in(self, context: Context, connector: Connector, connection: Connection | None) -> Context:
+        """The context with a good access token, and never what that is renewed with. Raises SignInNeeded, or UpstreamError."""
+        if not connector.sign_in or connector.is_upstream or not self._find_sign_in:
+            return context
+        secrets = {name: value for name, value in context.secrets.items() if name not in TOKEN_NAMES}
+        if connection is None:
+            raise ToolError("Save it first, and sign in; then it can be tried.")
+        signed_in = self._find_sign_in(connection)
+        secrets["access_token"] = signed_in.headers()["Authorization"].removeprefix("Bearer ")
+        return replace(context, secrets=secrets, signed_in=signed_in)
 
     def _context_of(self, item: Item, call: Call) -> Context:
         """What a feature's handler gets. The way to another server takes its secrets from the database by itself."""
@@ -176,7 +185,7 @@ class Toolbox:
         secrets = list_secrets_with(self._db, self._vault, connection, draft)
         context = self._context(connector, connection.id if connection else "draft", draft.settings, secrets, Call())
         try:
-            return connector.test(context)
+            return connector.test(self._signed_in(context, connector, connection))
         except FetchError as error:
             raise ToolError(str(error)) from error
 

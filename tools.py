@@ -67,6 +67,8 @@ class Tool:
     icons: tuple[Mapping[str, Any], ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] | None = None  # as another server listed it; a list then starts from this
+    scopes: tuple[tuple[str, ...], ...] = ()  # of the connection's sign-in: it needs one of each of these groups
+    scope_hint: str = ""  # which choices in the connection's form ask for such scopes
 
     @cached_property
     def has_headers(self) -> bool:
@@ -143,6 +145,9 @@ class SignIn:
     scope: str = ""
     client_id: str = ""  # empty: we describe or register ourselves
     client_secret: str = field(default="", repr=False)
+    house_client: str = ""  # whose client of the server's own settings will do if `client_id` is empty
+    asks_exactly: bool = False  # True: for `scope`, and not for what was granted before as well
+    when_over: str = ""  # what a person should know when the service renews it no more
 
 
 @dataclass(frozen=True)
@@ -259,6 +264,19 @@ class Call:
         return False
 
 
+class SignedIn(Protocol):
+    """The sign-in of a connection, good for a while. Threads may share one."""
+
+    def headers(self) -> Mapping[str, str]:
+        """The headers that let a request in. Raises SignInNeeded."""
+
+    def refused(self, status: int, challenge: str | None) -> None:
+        """The service answered 401 or 403. Returns if one more try with new `headers` is worth it, else raises SignInNeeded."""
+
+    def account(self) -> str | None:
+        """Whose it is, in the service's words; None if it did not say."""
+
+
 Greet = Callable[[str, Any], Mapping[str, Any]]  # (kind, target of links.py) -> what the server says of itself
 
 
@@ -276,6 +294,7 @@ class Context:
     now: int  # epoch seconds
     call: Call
     greet: Greet | None = None  # only where a connection to another MCP server is tried
+    signed_in: SignedIn | None = None  # where the connector declares a sign-in
     filled_in: Mapping[str, str] = field(default_factory=dict)  # completion only: what is known of the other variables
 
 

@@ -75,6 +75,7 @@ class Standing:
     scope: str | None = None
     missing_scope: str | None = None
     signed_in_at: int | None = None
+    hint: str = ""  # what the service's connector has to say of the need
 
 
 class UpstreamOAuth:
@@ -97,7 +98,8 @@ class UpstreamOAuth:
         connector = self._connectors.get(connection.connector)
         if connector is None or connector.sign_in is None:
             return None
-        return connector.sign_in(connection.settings, list_secrets(self.db, self.vault, connection.id))
+        plan = connector.sign_in(connection.settings, list_secrets(self.db, self.vault, connection.id))
+        return with_house_client(plan, self.settings) if plan else None
 
     def describe(self, connection: Connection) -> Standing | None:
         """How a connection is signed in; None if it needs no sign-in."""
@@ -114,7 +116,8 @@ class UpstreamOAuth:
         lasts = REFRESH in connection.secret_names
         is_over = token.sealed is None or (not lasts and (token.expires_at or self.clock()) < self.clock())
         need = row.need or ("moved" if row.url != plan.url else "expired" if is_over else None)
-        return Standing(host, need, token.expires_at, lasts, row.account, row.scope, row.missing_scope, row.signed_in_at)
+        hint = plan.when_over if need == "expired" else ""
+        return Standing(host, need, token.expires_at, lasts, row.account, row.scope, row.missing_scope, row.signed_in_at, hint)
 
     # --- away, and back ---
 
@@ -126,7 +129,7 @@ class UpstreamOAuth:
         row = find_sign_in(self.db, connection.id)
         known = get_registration(self.db, self.vault, row.registration_id).issuer if row else None
         found = find_way(self.fetch, plan, known)
-        scope = choose_scope(found, row, known)
+        scope = choose_scope(found, row, known, is_exact=plan.asks_exactly)
         ours = self._identify(connection, plan, found, scope, now)
         state, verifier = new_token(""), new_token("")
         visit = Visit(
@@ -248,9 +251,19 @@ class UpstreamOAuth:
 # --- small decisions ---
 
 
-def choose_scope(found: Findings, row: UpstreamSignIn | None, known_issuer: str | None) -> str | None:
+def with_house_client(plan: SignIn, settings: Settings) -> SignIn:
+    """The plan with the client of the server's own settings, if it has none of its own."""
+    if plan.client_id or not plan.house_client:
+        return plan
+    client_id = getattr(settings, f"{plan.house_client}_oauth_client_id") or ""
+    return replace(plan, client_id=client_id, client_secret=getattr(settings, f"{plan.house_client}_oauth_client_secret") or "")
+
+
+def choose_scope(
+    found: Findings, row: UpstreamSignIn | None, known_issuer: str | None, *, is_exact: bool = False
+) -> str | None:
     """What to ask for: with what was granted before, and what a call was refused for (MCP, "Step-Up Authorization Flow")."""
-    if row is None or known_issuer != found.server.key:
+    if row is None or known_issuer != found.server.key or is_exact:
         return found.scope
     return join_scopes(row.scope, row.missing_scope, found.scope)
 

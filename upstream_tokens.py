@@ -66,6 +66,11 @@ class UpstreamTokens:
         """An access token that is good for a while. Raises SignInNeeded, or UpstreamError."""
         return self._choose(find_token(self._oauth.db, self._connection.id))
 
+    def account(self) -> str | None:
+        """Whose it is, in the service's words; None if it did not say."""
+        row = find_sign_in(self._oauth.db, self._connection.id)
+        return row.account if row else None
+
     def _choose(self, kept: KeptToken | None) -> str:
         """The token itself: the kept one, or the one after it."""
         good = self._check(kept)
@@ -199,6 +204,8 @@ class UpstreamTokens:
         """What the person is told, and where they can mend it."""
         link = f"{self._oauth.settings.public_url}/connections/{self._connection.id}"
         sentence = REASONS[reason].format(name=self._connection.name, scope=scope or "it does not say which")
+        if reason == "expired" and self._plan.when_over:
+            sentence += f" {self._plan.when_over}"
         code = "insufficient_scope" if reason == "scope" else "invalid_token"
         return SignInNeeded(f"{sentence} Sign in at {link}", link=link, code=code, scope=scope)
 

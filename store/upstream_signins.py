@@ -164,6 +164,20 @@ def find_token(db: Database, connection_id: str) -> KeptToken | None:
     return KeptToken(*rows[0]) if rows else None
 
 
+def list_scopes(db: Database, user_id: str) -> dict[str, frozenset[str]]:
+    """What was granted to each connection of a user that is signed in."""
+    rows = db.query(
+        """
+        SELECT s.connection_id, s.scope
+        FROM upstream_signins s
+        JOIN connections c ON c.id = s.connection_id
+        WHERE c.user_id = :user_id AND s.scope IS NOT NULL
+        """,
+        user_id=user_id,
+    )
+    return {row["connection_id"]: frozenset(row["scope"].split()) for row in rows}
+
+
 def put_sign_in(
     db: Database, vault: Vault, visit: Visit, tokens: Mapping[str, str], *, scope: str | None, account: str | None,
     expires_at: int | None, now: int,

@@ -42,14 +42,14 @@ FLOORS = {
     "2.95": "upstream_listen",
     "2.9": "upstream_greeting upstream_posts",
     "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_rpc",
-    "2.7": "links",
+    "2.7": "links service_calls",
     "2.5": "store.revisions tools",
     "2": "db plain_browser",
     "1.5": "channels",
     "1": "callback children config crypto db_postgres fetch",
     "0.5": "carrier gate_worker warden",
     "0": (
-        "addresses argument_checks assistants challenges errors event_lines gate_io jail lead "
+        "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
         "naming streams strict_json tails texts wire"
     ),
 }

@@ -1,0 +1,43 @@
+"""Google Workspace: mail, calendars, files, documents and more. This file puts the connector together and does no work."""
+
+from __future__ import annotations
+
+from connectors.google_workspace import (
+    calendar,
+    calendar_writing,
+    docs,
+    drive,
+    drive_writing,
+    gmail,
+    gmail_keeping,
+    gmail_writing,
+    sheets,
+    tasks,
+)
+from connectors.google_workspace.checkup import check_connection
+from connectors.google_workspace.scopes import sign_in
+from connectors.google_workspace.settings import FIELDS
+from tools import Connector
+
+SERVICES = (
+    gmail,
+    gmail_writing,
+    gmail_keeping,
+    calendar,
+    calendar_writing,
+    drive,
+    drive_writing,
+    docs,
+    sheets,
+    tasks,
+)
+
+CONNECTOR = Connector(
+    name="google_workspace",
+    title="Google Workspace",
+    description="Mail, calendars, files, documents, sheets, tasks and more of one Google account, as far as you let it.",
+    fields=FIELDS,
+    tools=tuple(tool for service in SERVICES for tool in service.TOOLS),
+    test=check_connection,
+    sign_in=sign_in,
+)

@@ -1,0 +1,250 @@
+"""Gmail tools that write mail: send, draft, reply, forward."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+
+from connectors.google_workspace.api import Api, Request, given, part
+from connectors.google_workspace.declare import Done, writes
+from connectors.google_workspace.gmail import MessageId, ThreadId, get_message, subject_of
+from connectors.google_workspace.mail import (
+    Address,
+    Addresses,
+    FileToSend,
+    addresses_in,
+    bare,
+    build,
+    headers_of,
+    prefixed,
+    text_of,
+    walk,
+)
+from errors import ToolError
+from fitting import Answer
+
+WRITE = ("gmail.modify",)
+
+Subject = Annotated[str, Field(max_length=900)]
+Body = Annotated[str, Field(max_length=500_000, description="Plain text.")]
+Html = Annotated[str | None, Field(max_length=500_000, description="The same as HTML, if it shall look better.")]
+From = Annotated[Address | None, Field(description="One of list_gmail_send_as, if not the usual one.")]
+Files = Annotated[list[FileToSend], Field(max_length=20)]
+DraftId = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Sent(Answer):
+    """A message that is on its way."""
+
+    message_id: str
+    thread_id: NotRequired[str]
+
+
+class Mailed(Sent):
+    """A message that is on its way, or a draft of it."""
+
+    draft_id: NotRequired[str]
+
+
+class Drafted(Answer):
+    """A draft that was saved. Its person can change and send it in Gmail, too."""
+
+    draft_id: str
+    message_id: NotRequired[str]
+    thread_id: NotRequired[str]
+
+
+@writes(*WRITE, title="Send mail", core=True)
+def send_gmail_message(
+    api: Api,
+    to: Addresses,
+    subject: Subject,
+    body: Body,
+    cc: Addresses | None = None,
+    bcc: Addresses | None = None,
+    html_body: Html = None,
+    from_email: From = None,
+    attachments: Files | None = None,
+    thread_id: ThreadId | None = None,
+) -> Sent:
+    """Send a mail. It cannot be taken back; draft_gmail_message lets its person look at it first."""
+    if not to and not cc and not bcc:
+        raise ToolError("Name somebody to send it to.")
+    raw = build(
+        subject=subject, body=body, to=to, cc=cc or (), bcc=bcc or (), html_body=html_body, from_email=from_email,
+        attachments=attachments or (),
+    )  # fmt: skip
+    return show_sent(api.post("gmail", "messages/send", given(raw=raw, threadId=thread_id)))
+
+
+@writes(*WRITE, title="Draft mail", core=True)
+def draft_gmail_message(
+    api: Api,
+    subject: Subject,
+    body: Body,
+    to: Addresses | None = None,
+    cc: Addresses | None = None,
+    bcc: Addresses | None = None,
+    html_body: Html = None,
+    from_email: From = None,
+    attachments: Files | None = None,
+    thread_id: ThreadId | None = None,
+) -> Drafted:
+    """Save a draft of a mail, for its person to look at and send."""
+    raw = build(
+        subject=subject, body=body, to=to or (), cc=cc or (), bcc=bcc or (), html_body=html_body, from_email=from_email,
+        attachments=attachments or (),
+    )  # fmt: skip
+    return show_draft(api.post("gmail", "drafts", {"message": given(raw=raw, threadId=thread_id)}))
+
+
+@writes(*WRITE, title="Change draft", destructive=True, idempotent=True)
+def update_gmail_draft(
+    api: Api,
+    draft_id: DraftId,
+    subject: Subject,
+    body: Body,
+    to: Addresses | None = None,
+    cc: Addresses | None = None,
+    bcc: Addresses | None = None,
+    html_body: Html = None,
+    attachments: Files | None = None,
+) -> Drafted:
+    """Put another mail in the place of a draft's; it stays in its conversation."""
+    old = api.get("gmail", "drafts/{draft_id}", {"format": "minimal"}, draft_id=draft_id)
+    raw = build(
+        subject=subject, body=body, to=to or (), cc=cc or (), bcc=bcc or (), html_body=html_body, attachments=attachments or ()
+    )
+    message = given(raw=raw, threadId=part(old, "message").get("threadId"))
+    return show_draft(api.send(Request("PUT", "gmail", "drafts/{draft_id}", {"draft_id": draft_id}, json={"message": message})))
+
+
+@writes(*WRITE, title="Send draft")
+def send_gmail_draft(api: Api, draft_id: DraftId) -> Sent:
+    """Send a draft as it is."""
+    return show_sent(api.post("gmail", "drafts/send", {"id": draft_id}))
+
+
+@writes(*WRITE, title="Delete draft", destructive=True, idempotent=True)
+def delete_gmail_draft(api: Api, draft_id: DraftId) -> Done:
+    """Delete a draft for good."""
+    api.delete("gmail", "drafts/{draft_id}", draft_id=draft_id)
+    return {"done": f"Deleted draft {draft_id}."}
+
+
+@writes(*WRITE, title="Reply to mail")
+def reply_gmail_message(
+    api: Api,
+    message_id: MessageId,
+    body: Body,
+    reply_all: bool = False,
+    html_body: Html = None,
+    quote_original: bool = True,
+    attachments: Files | None = None,
+    as_draft: Annotated[bool, Field(description="True: save it as a draft, and send nothing.")] = False,
+) -> Mailed:
+    """Reply to a message, in its conversation: to its sender, or to everybody."""
+    original = get_message(api, message_id)
+    headers = headers_of(original)
+    to, cc = find_recipients(api, headers, reply_all)
+    if not to:
+        raise ToolError("The message names nobody to reply to.")
+    if quote_original:
+        body = f"{body}\n\nOn {headers.get('date', 'that day')}, {headers.get('from', 'somebody')} wrote:\n{quoted(original)}"
+    raw = build(
+        subject=prefixed(subject_of(original), "Re:"), body=body, to=to, cc=cc, html_body=html_body,
+        attachments=attachments or (), headers=thread_headers(headers),
+    )  # fmt: skip
+    return finish(api, given(raw=raw, threadId=original.get("threadId")), as_draft)
+
+
+@writes(*WRITE, title="Forward mail")
+def forward_gmail_message(
+    api: Api,
+    message_id: MessageId,
+    to: Annotated[Addresses, Field(min_length=1)],
+    body: Body = "",
+    cc: Addresses | None = None,
+    with_attachments: bool = True,
+    as_draft: Annotated[bool, Field(description="True: save it as a draft, and send nothing.")] = False,
+) -> Mailed:
+    """Forward a message with its text and attachments."""
+    original = get_message(api, message_id)
+    headers = headers_of(original)
+    named = [f"{name}: {headers[name.lower()]}" for name in ("From", "Date", "Subject", "To", "Cc") if name.lower() in headers]
+    lines = [body, "", "---------- Forwarded message ----------", *named, "", text_of(part(original, "payload"))]
+    files = [
+        {"filename": item["filename"], "mime_type": item.get("mimeType") or "application/octet-stream", "base64": data}
+        for item in walk(part(original, "payload"))
+        if with_attachments and item.get("filename") and (data := attachment_data(api, message_id, item))
+    ]
+    raw = build(subject=prefixed(subject_of(original), "Fwd:"), body="\n".join(lines), to=to, cc=cc or (), attachments=files)
+    return finish(api, {"raw": raw}, as_draft)
+
+
+# --- parts of them ---
+
+
+def finish(api: Api, message: dict[str, Any], as_draft: bool) -> dict[str, Any]:
+    """Send a message, or save it as a draft."""
+    if as_draft:
+        return show_draft(api.post("gmail", "drafts", {"message": message}))
+    return show_sent(api.post("gmail", "messages/send", message))
+
+
+def find_recipients(api: Api, headers: dict[str, str], reply_all: bool) -> tuple[list[str], list[str]]:
+    """Who gets a reply, and who a copy: never this account itself, unless it wrote the message."""
+    to = addresses_in(headers.get("reply-to") or headers.get("from", ""))
+    if not reply_all:
+        return to, []
+    me = str(api.get("gmail", "profile").get("emailAddress", "")).casefold()
+    if {bare(address) for address in to} == {me}:
+        to = addresses_in(headers.get("to", ""))
+    known = {me, *map(bare, to)}
+    others = addresses_in(headers.get("to", ""), headers.get("cc", ""))
+    return to, [address for address in others if bare(address) not in known]
+
+
+def thread_headers(headers: dict[str, str]) -> dict[str, str]:
+    """What makes a reply one (RFC 5322 §3.6.4)."""
+    message_id = headers.get("message-id", "")
+    return {"In-Reply-To": message_id, "References": " ".join(filter(None, [headers.get("references", ""), message_id]))}
+
+
+def quoted(original: dict[str, Any]) -> str:
+    """The text of a message, as it stands in a reply."""
+    return "\n".join(f"> {line}" for line in text_of(part(original, "payload")).splitlines()[:500])
+
+
+def attachment_data(api: Api, message_id: str, item: dict[str, Any]) -> str:
+    """The base64 of a file at a message: in the message itself, or kept beside it."""
+    body = part(item, "body")
+    if body.get("data"):
+        return str(body["data"])
+    if not body.get("attachmentId"):
+        return ""
+    path = "messages/{message_id}/attachments/{attachment_id}"
+    return str(api.get("gmail", path, message_id=message_id, attachment_id=body["attachmentId"]).get("data", ""))
+
+
+def show_sent(answer: dict[str, Any]) -> dict[str, Any]:
+    """A message that was sent."""
+    return {"message_id": str(answer.get("id", ""))} | given(thread_id=answer.get("threadId"))
+
+
+def show_draft(answer: dict[str, Any]) -> dict[str, Any]:
+    """A draft that was saved."""
+    message = part(answer, "message")
+    return {"draft_id": str(answer.get("id", ""))} | given(message_id=message.get("id"), thread_id=message.get("threadId"))
+
+
+TOOLS = (
+    send_gmail_message,
+    draft_gmail_message,
+    update_gmail_draft,
+    send_gmail_draft,
+    delete_gmail_draft,
+    reply_gmail_message,
+    forward_gmail_message,
+)

@@ -1,0 +1,251 @@
+"""Mail as text: what Gmail's parts say, and a message put together (RFC 5322). Sends nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import getaddresses
+from hashlib import sha256
+from html.parser import HTMLParser
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from connectors.google_workspace.api import objects, part
+from errors import ToolError
+from fitting import compact
+
+MAX_ATTACHMENTS = 18 * 1024 * 1024  # Gmail takes 25 MB, of base64
+SILENT = frozenset({"script", "style", "head", "title"})
+BREAKS = frozenset({"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "blockquote", "hr", "ul", "ol"})
+
+Address = Annotated[str, Field(pattern=r"^[^\r\n@]+@[^\r\n@]+$", max_length=320)]
+Addresses = Annotated[list[Address], Field(max_length=100)]
+
+
+class FileToSend(TypedDict):
+    """A file to attach."""
+
+    filename: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,200}$")]
+    mime_type: NotRequired[Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+$")]]
+    base64: str
+
+
+class Attachment(TypedDict):
+    """A file at a message; `attachment_id` is good for a short time only."""
+
+    attachment_id: str
+    filename: str
+    mime_type: NotRequired[str]
+    size: NotRequired[int]
+
+
+class Brief(TypedDict):
+    """A message in a few words."""
+
+    id: str
+    thread_id: NotRequired[str]
+    sender: NotRequired[str]
+    to: NotRequired[str]
+    cc: NotRequired[str]
+    subject: NotRequired[str]
+    date: NotRequired[str]
+    snippet: NotRequired[str]
+    labels: NotRequired[list[str]]
+    unread: NotRequired[bool]
+    url: NotRequired[str]
+
+
+class Full(Brief):
+    """A message with its text and what is attached."""
+
+    reply_to: NotRequired[str]
+    message_id: NotRequired[str]
+    text: NotRequired[str]
+    attachments: NotRequired[list[Attachment]]
+
+
+# --- reading ---
+
+
+def headers_of(message: Mapping[str, Any]) -> dict[str, str]:
+    """A message's headers by their names in lower case; of two alike the first counts."""
+    found: dict[str, str] = {}
+    for header in objects(part(message, "payload"), "headers"):
+        found.setdefault(str(header.get("name", "")).lower(), str(header.get("value", "")))
+    return found
+
+
+def show_brief(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in a few words."""
+    headers, labels = headers_of(message), list(message.get("labelIds") or [])
+    return {"id": str(message.get("id", ""))} | compact(
+        {
+            "thread_id": message.get("threadId"),
+            "sender": headers.get("from"),
+            "to": headers.get("to"),
+            "cc": headers.get("cc"),
+            "subject": headers.get("subject"),
+            "date": headers.get("date"),
+            "snippet": message.get("snippet"),
+            "labels": labels,
+            "unread": True if "UNREAD" in labels else None,
+            "url": f"https://mail.google.com/mail/#all/{message['id']}" if message.get("id") else None,
+        }
+    )
+
+
+def show_full(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message with its text and what is attached."""
+    headers, payload = headers_of(message), part(message, "payload")
+    facts = {
+        "reply_to": headers.get("reply-to"),
+        "message_id": headers.get("message-id"),
+        "text": text_of(payload),
+        "attachments": [show_attachment(item) for item in walk(payload) if item.get("filename")],
+    }
+    return show_brief(message) | compact(facts)
+
+
+def show_attachment(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A file at a message."""
+    body = part(item, "body")
+    facts = {"mime_type": item.get("mimeType"), "size": body.get("size")}
+    return {"attachment_id": str(body.get("attachmentId", "")), "filename": str(item.get("filename"))} | compact(facts)
+
+
+def walk(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A part and all parts inside of it."""
+    yield dict(payload)
+    for inner in objects(payload, "parts"):
+        yield from walk(inner)
+
+
+def text_of(payload: Mapping[str, Any]) -> str:
+    """What a message says: its plain text, else its HTML as text."""
+    for kind in ("text/plain", "text/html"):
+        found = [decode(part(item, "body").get("data")) for item in walk(payload) if item.get("mimeType") == kind]
+        text = "\n".join(data.decode("utf-8", "replace") for data in found if data)
+        if text.strip():
+            return text if kind == "text/plain" else text_of_html(text)
+    return ""
+
+
+def decode(data: Any) -> bytes:
+    """The bytes of base64url text, as Gmail has them; none if it is not."""
+    try:
+        return base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)) if isinstance(data, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+class Words(HTMLParser):
+    """Collects what a person would read of an HTML page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._silent += tag in SILENT
+        if tag in BREAKS:
+            self.found.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in SILENT and self._silent > 0
+        if tag in BREAKS:
+            self.found.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.found.append(re.sub(r"\s+", " ", data))
+
+
+def text_of_html(html: str) -> str:
+    """HTML as text, with at most one empty line between two."""
+    words = Words()
+    words.feed(html)
+    words.close()
+    lines = [line.strip() for line in "".join(words.found).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+# --- writing ---
+
+
+def build(
+    *,
+    subject: str,
+    body: str,
+    to: Iterable[str] = (),
+    cc: Iterable[str] = (),
+    bcc: Iterable[str] = (),
+    html_body: str | None = None,
+    from_email: str | None = None,
+    attachments: Iterable[FileToSend] = (),
+    headers: Mapping[str, str] | None = None,
+) -> str:
+    """A message as Gmail takes it: RFC 5322 in base64url. Raises ToolError for what cannot be put into one."""
+    message = EmailMessage(policy=SMTP.clone(max_line_length=998))
+    named = {"From": from_email or "", "To": ", ".join(to), "Cc": ", ".join(cc), "Bcc": ", ".join(bcc), "Subject": subject}
+    try:
+        for name, value in (named | dict(headers or {})).items():
+            if value:
+                message[name] = value
+    except ValueError:
+        raise ToolError("An address or the subject holds a line break.") from None
+    message.set_content(body)
+    if html_body:
+        message.add_alternative(html_body, subtype="html")
+    attach(message, attachments)
+    settle_boundaries(message)
+    return base64.urlsafe_b64encode(message.as_bytes()).decode()
+
+
+def attach(message: EmailMessage, files: Iterable[FileToSend]) -> None:
+    """Attach files. Raises ToolError for what is not base64, or too much."""
+    total = 0
+    for file in files:
+        try:
+            plain = file["base64"].translate({45: 43, 95: 47}).rstrip("=")
+            content = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ToolError(f"The content of “{file['filename']}” is not base64.") from None
+        total += len(content)
+        if total > MAX_ATTACHMENTS:
+            raise ToolError("The attachments are larger than Gmail takes. Put them on Drive, and send a link.")
+        kind, _, sub = file.get("mime_type", "application/octet-stream").partition("/")
+        message.add_attachment(content, maintype=kind, subtype=sub, filename=file["filename"])
+
+
+def settle_boundaries(message: EmailMessage) -> None:
+    """Give each multipart a boundary that follows from what is in it."""
+    for index, item in enumerate(message.walk()):
+        if item.is_multipart():
+            seed = [repr(inner.get_payload())[:10_000] for inner in item.walk() if not inner.is_multipart()]
+            item.set_boundary("=_" + sha256("".join([str(index), *seed]).encode()).hexdigest()[:40])
+
+
+def addresses_in(*values: str) -> list[str]:
+    """The addresses that header values name, with their names, each once."""
+    found: dict[str, str] = {}
+    for name, address in getaddresses(values):
+        if "@" in address:
+            found.setdefault(address.casefold(), f'"{name}" <{address}>' if name else address)
+    return list(found.values())
+
+
+def bare(address: str) -> str:
+    """An address without its name, in lower case."""
+    return next((found.casefold() for _, found in getaddresses([address])), "")
+
+
+def prefixed(subject: str, prefix: str) -> str:
+    """A subject with “Re:” or “Fwd:” before it, once."""
+    return subject if subject.casefold().startswith(prefix.casefold()) else f"{prefix} {subject}".strip()
