@@ -1,4 +1,4 @@
-"""A Postern in the test's process with Alice and Bob in it, and their browsers: werkzeug clients. Knows no page's text."""
+"""A house (house.py) with Alice and Bob in it, and their browsers: werkzeug clients. Knows no page's text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import house
 from conftest import NOW
 from werkzeug.test import Client, TestResponse
 
 from accounts import insert_account
-from app import create_app
 from config import Settings
-from connectors.catalog import CONNECTORS
 from preregistration import add_client
-from startup import prepare
 from store.api_keys import insert_key
 from store.connections import Draft, insert_connection
 from store.profiles import insert_key_grant, insert_member, list_feature_sets, list_profiles
@@ -30,16 +28,22 @@ VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
-class House:
-    """A Postern with Alice, who owns it and has a connection with a secret, a session, an API key and a client, and with Bob."""
+class House(house.House):
+    """A house with Alice, who owns it and has a connection with a secret, a session, an API key and a client, and with Bob."""
 
     def __init__(self, settings: Settings, *connectors: Connector):
-        prepare(settings)
-        self.now = NOW
-        offered = CONNECTORS | {connector.name: connector for connector in connectors}
-        self.gate = create_app(settings, offered, clock=lambda: self.now)
+        super().__init__(settings, house.Clock(NOW), {connector.name: connector for connector in connectors})
         self.state = self.gate.pages.extensions["postern"]
-        self.db, self.vault = self.state.db, self.state.vault
+        self.vault = self.state.vault
+
+    @property
+    def now(self) -> float:
+        """What its clock shows; a test may set it."""
+        return self.clock.now
+
+    @now.setter
+    def now(self, moment: float) -> None:
+        self.clock.now = moment
 
     def settle(self) -> House:
         """Let Alice and Bob move in."""
@@ -108,9 +112,8 @@ def send(browser: Client, path: str, **values: str) -> TestResponse:
 @contextmanager
 def opened(settings: Settings, *connectors: Connector) -> Iterator[House]:
     """An empty house, which is closed in the end; `connectors` are offered beside the built-in ones."""
-    house = House(settings, *connectors)
+    built = House(settings, *connectors)
     try:
-        yield house
+        yield built
     finally:
-        house.gate.stop()
-        house.db.close()
+        built.close()
