@@ -144,16 +144,22 @@ def drop_secrets(run: Run, connection_id: str, names: Iterable[str]) -> None:
 
 
 def touch_connection(run: Run, connection_id: str, now: int) -> None:
-    """Say, in an open transaction, that whatever is open for a connection is out of date."""
-    run(
+    """Say, in an open transaction, that whatever is open for a connection is out of date: twice in a second too.
+
+    Raises NotFound for one that was deleted meanwhile.
+    """
+    touched = run(
         """
         UPDATE connections
-        SET updated_at = :now
+        SET updated_at = CASE WHEN updated_at < :now THEN :now ELSE updated_at + 1 END
         WHERE id = :id
+        RETURNING id
         """,
         id=connection_id,
         now=now,
     )
+    if not touched:
+        raise NotFound("no such connection")
     bump_features(run)
 
 

@@ -30,23 +30,28 @@ class Registration:
     id: str = field(default_factory=new_id)
 
 
+def drop_unused(run: Run, connection_id: str, now: int) -> None:
+    """Drop, in an open transaction, the registrations of a connection that no sign-in and no visit refers to."""
+    run(
+        """
+        DELETE FROM registrations
+        WHERE connection_id = :connection_id
+            AND id NOT IN (SELECT registration_id FROM upstream_signins WHERE connection_id = :connection_id)
+            AND id NOT IN (
+                SELECT registration_id
+                FROM upstream_visits
+                WHERE connection_id = :connection_id AND expires_at > :now
+            )
+        """,
+        connection_id=connection_id,
+        now=now,
+    )
+
+
 def insert_registration(db: Database, vault: Vault, new: Registration) -> None:
     """Keep a registration; older ones of the same connection that nothing refers to are dropped."""
     with db.write() as run:
-        run(
-            """
-            DELETE FROM registrations
-            WHERE connection_id = :connection_id
-                AND id NOT IN (SELECT registration_id FROM upstream_signins WHERE connection_id = :connection_id)
-                AND id NOT IN (
-                    SELECT registration_id
-                    FROM upstream_visits
-                    WHERE connection_id = :connection_id AND used_at IS NULL AND expires_at > :now
-                )
-            """,
-            connection_id=new.connection_id,
-            now=new.created_at,
-        )
+        drop_unused(run, new.connection_id, new.created_at)
         run(
             """
             INSERT INTO registrations

@@ -182,8 +182,12 @@ def put_sign_in(
     db: Database, vault: Vault, visit: Visit, tokens: Mapping[str, str], *, scope: str | None, account: str | None,
     expires_at: int | None, now: int,
 ) -> None:  # fmt: skip
-    """Keep what a visit brought, in place of all that was before. The grants of assistants stay as they are."""
+    """Keep what a visit brought, in place of all that was before. The grants of assistants stay as they are.
+
+    Raises NotFound if the connection was deleted meanwhile.
+    """
     with db.write() as run:
+        touch_connection(run, visit.connection_id, now)
         run(
             """
             INSERT INTO upstream_signins
@@ -205,7 +209,6 @@ def put_sign_in(
         )
         drop_secrets(run, visit.connection_id, (ACCESS, REFRESH))
         put_tokens(run, vault, visit.connection_id, tokens, expires_at, now)
-        touch_connection(run, visit.connection_id, now)
 
 
 def put_tokens(run: Run, vault: Vault, connection_id: str, tokens: Mapping[str, str], expires_at: int | None, now: int) -> None:

@@ -87,7 +87,7 @@ class Person:
         if url.startswith(self.base + "/"):
             return self.browser.get(url.removeprefix(self.base), base_url=self.base)
         parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         connection.request("GET", f"{parts.path}?{parts.query}")
         answer = connection.getresponse()
         page = Page(answer.status, urljoin(url, answer.headers.get("Location") or url), answer.read().decode())

@@ -146,6 +146,32 @@ def test_disconnecting_forgets_even_if_the_service_is_down(desk: Desk, service: 
     assert desk.secrets == {}
 
 
+def test_a_connection_that_was_deleted_meanwhile_gets_no_tokens(desk: Desk, service: Service):
+    location = follow(desk.leave().headers["Location"])
+
+    def delete(request):
+        send(desk.browser, f"/connections/{desk.connection_id}", action="delete")
+        return service.token(request)
+
+    service.answers["/token"] = delete
+    assert desk.come_back(location).status_code == 404
+    assert desk.house.db.query("SELECT * FROM credentials WHERE name = 'access_token'") == []
+
+
+def test_another_tab_does_not_take_the_registration_away_from_a_sign_in_under_way(desk: Desk, service: Service):
+    service.challenge_scope = "read"
+    location = follow(desk.leave().headers["Location"])
+
+    def register_anew(request):
+        service.challenge_scope = "read write"
+        desk.leave()
+        return service.token(request)
+
+    service.answers["/token"] = register_anew
+    assert desk.come_back(location).status_code == 303
+    assert len(service.clients) == 2
+
+
 # --- where to sign in ---
 
 
