@@ -36,6 +36,7 @@ from connectors.custom import load_custom
 from db import check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
+from gateway import Gateway, open_gateway
 from jobs import Jobs, Task, for_each
 from known_servers import KnownServers
 from limits import Limits
@@ -77,8 +78,8 @@ class Gate:
 
     quick = (b"POST /mcp",)  # answered in the event loop's own thread (gate_worker.py); pages hash passwords and wait for disks
 
-    def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs):
-        self.bridge, self.pages, self.jobs = bridge, pages, jobs
+    def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs, gateway: Gateway):
+        self.bridge, self.pages, self.jobs, self.gateway = bridge, pages, jobs, gateway
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
@@ -91,8 +92,9 @@ class Gate:
         self.jobs.start()
 
     def stop(self) -> None:
-        """End live streams and the periodic work: the worker is going down."""
+        """End live streams, the periodic work, and what leads to other servers: the worker is going down."""
         self.bridge.stop()
+        self.gateway.stop()
         self.jobs.stop()
 
 
@@ -118,7 +120,17 @@ def create_app(
     custom, custom_problems = load_custom(settings.custom_dir, connectors)
     connectors = {**connectors, **custom}
     sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
-    toolbox = Toolbox(db, vault, fetch, connectors, clock, find_sign_in=partial(get_tokens, sign_ins))
+    gateway = open_gateway(db, vault, fetch, settings, sign_ins, clock)
+    toolbox = Toolbox(
+        db,
+        vault,
+        fetch,
+        connectors,
+        clock,
+        greet=gateway.upstreams.greet,
+        find_sign_in=partial(get_tokens, sign_ins),
+        forward=gateway.forwarding,
+    )
     state = web.State(
         settings=settings,
         db=db,
@@ -128,6 +140,7 @@ def create_app(
         custom_problems=custom_problems,
         toolbox=toolbox,
         sign_ins=sign_ins,
+        gateway=gateway,
         limits=Limits(db, clock),
         servers=KnownServers(HERE / "catalogue", settings.registry_url, fetch, ScopedCache(db, vault, "shared", clock)),
         documents=ClientDocuments(db, fetch, settings, clock),
@@ -135,7 +148,7 @@ def create_app(
         clock=clock,
     )
     bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, db, clock)
-    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock))
+    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), gateway)
 
 
 def audiences(settings: Settings) -> frozenset[str]:
@@ -158,6 +171,7 @@ def list_tasks(state: web.State) -> list[Task]:
     """All periodic work: what the house needs, and what each connector does for its connections."""
     db = state.db
     tasks = [
+        Task("look at other servers", TEN_MINUTES, state.gateway.discovery.look_at_old),
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
         Task("purge clients", HOUR, lambda now: purge_clients(db, now=now)),

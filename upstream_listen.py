@@ -67,6 +67,7 @@ class Listener:
                 raise ToolError("The server has no stream just now.")
             if answer.status != 200 or answer.kind != "text/event-stream":
                 return False
+            self._catch_up()
             answer.wait_until(Deadline(SILENCE_SECONDS))
             for piece in answer.pieces():
                 answer.wait_until(Deadline(SILENCE_SECONDS))
@@ -83,6 +84,11 @@ class Listener:
         self._lines = EventLines(MAX_BYTES)  # such streams are not taken up where they were
         message = posts.make_listen(self._wanted)
         return posts.endpoint.send("POST", posts.headers_of(message), encode_json(message), deadline)
+
+    def _catch_up(self) -> None:
+        """What changed while nobody listened was told to nobody."""
+        for kind in self._wanted:
+            self._posts.take({"jsonrpc": "2.0", "method": f"notifications/{kind.removesuffix('ListChanged')}/list_changed"})
 
     def _take(self, data: bytes) -> None:
         try:

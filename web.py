@@ -21,6 +21,7 @@ from crypto import Vault, hash_token, new_token, same
 from db import Database
 from errors import InvalidInput, StorageError, ToolError
 from fetch import Fetcher
+from gateway import Gateway
 from known_servers import KnownServers
 from limits import Limits
 from store.authorizations import move_requests
@@ -53,6 +54,7 @@ class State:
     custom_problems: Mapping[str, str]  # a file of CUSTOM_DIR -> why it was left out
     toolbox: Toolbox
     sign_ins: UpstreamOAuth
+    gateway: Gateway
     limits: Limits
     servers: KnownServers
     documents: ClientDocuments

@@ -22,6 +22,7 @@ FLOORS = {
     ),
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
+    "6.5": "gateway",
     "6": "callers cors jobs limits offers protocol toolbox upstream_forms",
     "5.7": "views",
     "5.5": "discovery shelf",
