@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
+from discovery import describe_status
 from guarded import list_choices
 from store.api_keys import list_keys
 from store.connections import list_connections
+from store.features import KINDS, count_features
 from store.profiles import list_members, list_profiles
 from store.sessions import end_client_sessions, end_session
 from store.upstreams import list_upstreams
@@ -27,6 +29,7 @@ def overview() -> Response:
 
 def show(user: User, status: int = 200, *, error: str = "", errors: dict[str, str] | None = None) -> Response:
     """The page."""
+    counted, upstreams = count_features(state().db, user.id), list_upstreams(state().db, user.id)
     profiles = [(profile, list_members(state().db, profile.id)) for profile in list_profiles(state().db, user.id)]
     return page(
         "admin.html",
@@ -37,14 +40,25 @@ def show(user: User, status: int = 200, *, error: str = "", errors: dict[str, st
         is_loopback=state().settings.is_loopback,
         profiles=profiles,
         connections=list_connections(state().db, user.id),
+        statuses={
+            connection_id: describe_status(upstream, in_order(counted.get(connection_id, ({}, 0))[0]), now())
+            for connection_id, upstream in upstreams.items()
+            if upstream.is_enabled
+        },
+        unseen={connection_id: number for connection_id, (_, number) in counted.items() if number},
         connectors=state().connectors,
         custom_problems=state().custom_problems if user.is_owner else {},
-        upstreams=list_upstreams(state().db, user.id),
+        upstreams=upstreams,
         choices=list_choices(user),
         assistants=list_user_clients(state().db, user.id, now=now()),
         keys=list_keys(state().db, user.id),
         now=now(),
     )
+
+
+def in_order(numbers: dict[str, int]) -> dict[str, int]:
+    """How many features of each kind there are, tools first."""
+    return {kind: numbers.get(kind, 0) for kind in KINDS}
 
 
 @bp.post("/admin/sessions/<session_id>/end")

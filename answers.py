@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 import cors
 from crypto import new_id
 from errors import InvalidClient, InvalidInput, InvalidToken, NotFound, OAuthError, StorageError, TooManyRequests, trace
-from texts import date_text, plain_text
+from texts import date_text, plain_text, prose_text
 from web import (
     API_ENDPOINTS,
     LoginNeeded,
@@ -59,6 +59,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, answer_error)
     app.context_processor(lambda: {"login": known_login(), "csrf": csrf_input, "home": state().settings.public_url})
     app.add_template_filter(plain_text, "plain")
+    app.add_template_filter(prose_text, "prose")
     app.add_template_filter(date_text, "date")
 
 

@@ -19,7 +19,7 @@ from store.profiles import FeatureSet, Profile, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
-from web import current_user, now, page, see_other, serve_form, state
+from web import current_user, look_at_servers, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
 
@@ -144,10 +144,11 @@ def make(desk: Desk) -> Response:
     draft = read_connection(desk.connector, typed) if desk.connector else None
     state().limits.api_key(desk.user.id)
     with db.write() as run:
-        if draft:
-            join(run, state().vault, wish.profile, draft, now())
+        made = join(run, state().vault, wish.profile, draft, now()) if draft else None
         key_id, key = insert_key(run, desk.user.id, wish.name, lifetime=wish.lifetime, now=now())
         insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())
+    if made:
+        look_at_servers((desk.connector, made))
     ends_at = None if wish.lifetime is None else now() + wish.lifetime
     return page("key.html", key=key, wish=wish, ends_at=ends_at, mcp_url=state().settings.mcp_url)
 

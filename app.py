@@ -19,10 +19,13 @@ import clients
 import connect
 import connections
 import exporting
+import feature_pages
 import health
 import importing
 import oauth
 import people
+import profile_features
+import profiles
 import register
 import upstream_pages
 import web
@@ -36,7 +39,7 @@ from connectors.custom import load_custom
 from db import check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
-from gateway import Gateway, open_gateway
+from gateway import Gateway, Servers, open_gateway
 from jobs import Jobs, Task, for_each
 from known_servers import KnownServers
 from limits import Limits
@@ -64,11 +67,11 @@ from tools import Call, Connector
 from upstream_oauth import UpstreamOAuth
 from upstream_tokens import get_tokens
 
-TEN_MINUTES, HOUR, DAY = 600, 3600, 86400
+MINUTE, TEN_MINUTES, HOUR, DAY = 60, 600, 3600, 86400
 LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"  # as gunicorn's
 PAGES = (
-    people.bp, connect.bp, connections.bp, upstream_pages.bp, importing.bp, exporting.bp, api_keys.bp, admin.bp, clients.bp,
-    register.bp, oauth.bp,
+    people.bp, connect.bp, connections.bp, feature_pages.bp, profiles.bp, profile_features.bp, upstream_pages.bp,
+    importing.bp, exporting.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp,
     wellknown.bp, health.bp,
 )  # fmt: skip
 
@@ -103,13 +106,14 @@ def create_app(
     connectors: Mapping[str, Connector] = CONNECTORS,
     clock: Callable[[], float] = time.time,
     fetch: Fetcher | None = None,
+    upstreams: Servers | None = None,
 ) -> Gate:
     """The application of one worker. Raises ConfigError unless `startup.prepare` has been done.
 
-    `fetch` stands in for the guarded way out, in tests of a loopback server only.
+    `fetch` and `upstreams` stand in for the guarded ways out, in tests of a loopback server only.
     """
     settings = settings or load_settings(os.environ)
-    if fetch is not None and not settings.is_loopback:
+    if (fetch or upstreams) is not None and not settings.is_loopback:
         raise ConfigError("a public server fetches through its own guard only")
     logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_TIME)
     logging.getLogger("postern").setLevel(settings.log_level.upper())
@@ -120,7 +124,7 @@ def create_app(
     custom, custom_problems = load_custom(settings.custom_dir, connectors)
     connectors = {**connectors, **custom}
     sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
-    gateway = open_gateway(db, vault, fetch, settings, sign_ins, clock)
+    gateway = open_gateway(db, vault, fetch, settings, sign_ins, clock, upstreams)
     toolbox = Toolbox(
         db,
         vault,
@@ -171,7 +175,7 @@ def list_tasks(state: web.State) -> list[Task]:
     """All periodic work: what the house needs, and what each connector does for its connections."""
     db = state.db
     tasks = [
-        Task("look at other servers", TEN_MINUTES, state.gateway.discovery.look_at_old),
+        Task("look at other servers", MINUTE, state.gateway.discovery.look_at_old),
         Task("purge logins", HOUR, lambda now: purge_logins(db, now=now)),
         Task("purge authorization requests", HOUR, lambda now: purge_requests(db, now=now)),
         Task("purge clients", HOUR, lambda now: purge_clients(db, now=now)),

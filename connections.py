@@ -28,7 +28,7 @@ from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
-from web import current_user, next_page, now, page, page_after_making, see_other, serve_form, state
+from web import current_user, look_at_servers, next_page, now, page, page_after_making, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
 
@@ -155,9 +155,11 @@ def save(desk: Desk) -> Response:
     draft = read_form(desk)
     if desk.connection:
         update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
+        look_at_servers((desk.connector, desk.connection.id))
         return see_other(next_page())
     with state().db.write() as run:
         connection_id = join(run, state().vault, desk.profile, draft, now())
+    look_at_servers((desk.connector, connection_id))
     chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
     made = get_connection(state().db, desk.user.id, connection_id)
     return see_other(page_after_making(made, next_page() + chosen))

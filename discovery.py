@@ -14,8 +14,9 @@ from errors import Cancelled, FetchError, PosternError, ToolError, UpstreamError
 from feature_checks import METHODS, sort_out
 from links import Greeting
 from store.connections import Connection, find_connection
-from store.features import Found, list_stale, save_features
-from store.upstreams import note_failure, note_greeting
+from store.features import Found, find_feature, save_features
+from store.revisions import find_revision
+from store.upstreams import list_stale, note_failure, note_greeting
 from tools import Call
 
 log = logging.getLogger("postern.discovery")
@@ -69,14 +70,17 @@ class Discovery:
         self._errands: dict[str, Errand] = {}
         self._last: dict[str, float] = {}  # when each was looked at last, by the machine's own clock
         self._stopping = threading.Event()
+        self._schemas: tuple[int, dict[tuple[str, str], Mapping[str, Any] | None]] = (-1, {})
 
     # --- when ---
 
-    def look_soon(self, connection_id: str, *, wait: float = 0.0) -> bool:
-        """Look at a connection's server at once, because a person wants it; waits so long for it, and answers if it is done."""
-        errand = self._send(connection_id)
-        errand.hurry.set()
-        return errand.done.wait(wait)
+    def look_soon(self, *connection_ids: str, wait: float = 0.0) -> bool:
+        """Look at these connections' servers at once, because a person wants it; waits so long, and answers if all are done."""
+        errands = [self._send(connection_id) for connection_id in connection_ids]
+        for errand in errands:
+            errand.hurry.set()
+        deadline = time.monotonic() + wait
+        return all(errand.done.wait(max(0.0, deadline - time.monotonic())) for errand in errands)
 
     def hear(self, connection_id: str, method: str, params: Mapping[str, Any]) -> None:
         """A server has said something that belongs to no call. Many announcements in a row lead to one more look, not to many."""
@@ -139,6 +143,18 @@ class Discovery:
             log.error("looking at connection %s failed: %s", connection_id, trace(error))
 
     # --- what ---
+
+    def find_schema(self, connection_id: str, name: str) -> Mapping[str, Any] | None:
+        """A tool's input schema as its server has it now, whatever assistants are told; None if there is no such tool."""
+        revision = find_revision(self._db)
+        kept, schemas = self._schemas
+        if kept != revision:
+            schemas = {}
+            self._schemas = (revision, schemas)
+        if (connection_id, name) not in schemas:
+            feature = find_feature(self._db, connection_id, "tool", name)
+            schemas[connection_id, name] = feature.raw["inputSchema"] if feature else None
+        return schemas[connection_id, name]
 
     def look(self, connection: Connection, call: Call) -> None:
         """Ask a connection's server for all that it offers, and keep it. If it cannot be asked, that is kept, and what was known

@@ -5,39 +5,55 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from children import Children
 from config import Settings
 from crypto import Vault
 from db import Database
 from discovery import Discovery
 from fetch import Fetcher
 from forwarding import Forwarding
-from store.features import find_feature
+from links import Greeting
+from store.connections import Connection
+from tools import Call
 from upstream import Upstreams
 from upstream_oauth import UpstreamOAuth
 from upstream_opener import Opener
-from upstream_stdio import StdioServers
+from upstream_stdio import StdioServers, make_stdio_servers
 from upstream_tokens import find_tokens
+
+
+class Servers(Protocol):
+    """The sessions with other servers: upstream.Upstreams, or what stands for it in a test."""
+
+    def request(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
+        """The result of a request."""
+
+    def greeting(self, connection: Connection, call: Call) -> Greeting:
+        """What the server said of itself to such a caller."""
+
+    def greet(self, kind: str, target: Any) -> Mapping[str, Any]:
+        """What a server says of itself that is no connection's yet."""
+
+    def stop(self) -> None:
+        """End all of them."""
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """The sessions with other servers, what is known of them, and the way there for a call. `children` only where allowed."""
+    """The sessions with other servers, what is known of them, and the way there for a call."""
 
-    upstreams: Upstreams
+    upstreams: Servers
     discovery: Discovery
     forwarding: Forwarding
-    children: Children | None
+    stdio: StdioServers
 
     def stop(self) -> None:
         """End all sessions, and the processes behind them: the worker is going down."""
         self.discovery.stop()
         self.forwarding.stop()
         self.upstreams.stop()
-        if self.children:
-            self.children.stop()
+        self.stdio.stop()
 
 
 def open_gateway(
@@ -47,15 +63,19 @@ def open_gateway(
     settings: Settings,
     sign_ins: UpstreamOAuth,
     clock: Callable[[], float] = time.time,
+    upstreams: Servers | None = None,
 ) -> Gateway:
-    """The gateway of one worker. It opens nothing until somebody needs it."""
-    children = open_children(settings) if settings.allow_stdio else None
+    """The gateway of one worker. It opens nothing until somebody needs it. `upstreams` stands in for the sessions, in tests."""
+    stdio = make_stdio_servers(settings)
 
     def hear(connection_id: str, method: str, params: Mapping[str, Any]) -> None:
         discovery.hear(connection_id, method, params)
 
-    opener = Opener(fetch, StdioServers(children) if children else None, lambda owner, name: find_schema(db, owner, name))
-    upstreams = Upstreams(
+    def find_schema(connection_id: str, name: str) -> Mapping[str, Any] | None:
+        return discovery.find_schema(connection_id, name)
+
+    opener = Opener(fetch, stdio, find_schema)
+    upstreams = upstreams or Upstreams(
         db,
         vault,
         opener,
@@ -63,15 +83,4 @@ def open_gateway(
         hear=hear,
     )
     discovery = Discovery(db, upstreams, clock=clock)
-    return Gateway(upstreams, discovery, Forwarding(db, vault, upstreams, clock), children)
-
-
-def open_children(settings: Settings) -> Children:
-    """The commands that the owner allows, kept away from everything private."""
-    return Children(settings.data_folder / "stdio", settings.private_paths, unconfined=settings.allow_stdio_unconfined)
-
-
-def find_schema(db: Database, connection_id: str, tool: str) -> Mapping[str, Any] | None:
-    """What arguments a server said that its tool takes."""
-    feature = find_feature(db, connection_id, "tool", tool)
-    return feature.raw.get("inputSchema") if feature else None
+    return Gateway(upstreams, discovery, Forwarding(db, vault, upstreams, clock), stdio)

@@ -23,7 +23,7 @@ from store.profiles import Profile, list_profiles
 from store.users import User
 from tools import Connector, Field
 from upstream_forms import check_draft
-from web import current_user, next_page, now, page, page_after_making, see_other, serve_form, state
+from web import current_user, look_at_servers, next_page, now, page, page_after_making, see_other, serve_form, state
 
 bp = Blueprint("importing", __name__)
 
@@ -281,6 +281,8 @@ def save(desk: Desk) -> Response:
                 made.append(join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy))
             except InvalidInput as mistake:
                 raise InvalidInput("Please look at the marked fields.", place_errors(item, mistake.fields)) from None
+    kinds = (state().connectors[draft.connector] for _, draft in drafts)
+    look_at_servers(*zip(kinds, made, strict=True))
     only = get_connection(state().db, desk.user.id, made[0]) if len(made) == 1 else None
     return see_other(page_after_making(only, next_page()) if only else next_page())
 

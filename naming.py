@@ -51,6 +51,11 @@ def digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
+def short_key(kind: str, name: str) -> str:
+    """What stands for a feature in an address or a form; within one connection no two are alike."""
+    return sha256(f"{kind}\n{name}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def settle_names(claims: Iterable[Claim], kind: str) -> dict[Key, str]:
     """A name for each feature of a kind. Who claims one that is taken gets it with a digest of where it comes from: that of the
     connection's id, too, which no server knows, so that none can lie in wait for another's name.

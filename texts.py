@@ -5,12 +5,19 @@ from __future__ import annotations
 import time
 
 PLAIN_MAX = 80
+PROSE_MAX = 4_000
 
 
 def plain_text(value: str | None) -> str:
     """Untrusted text for one line: short, and without what is invisible or turns the direction of writing."""
     plain = "".join(letter for letter in value or "" if letter.isprintable()).strip()
     return plain if len(plain) <= PLAIN_MAX else plain[: PLAIN_MAX - 1] + "…"
+
+
+def prose_text(value: str | None) -> str:
+    """Untrusted text of several lines: not endless, and without what is invisible or turns the direction of writing."""
+    prose = "".join(letter for letter in value or "" if letter.isprintable() or letter == "\n").strip()
+    return prose if len(prose) <= PROSE_MAX else prose[: PROSE_MAX - 1] + "…"
 
 
 def date_text(moment: int) -> str:

@@ -8,7 +8,7 @@ from errors import FetchError, SignInFailed, ToolError
 from store.connections import Connection, get_connection
 from upstream_clients import CALLBACK_PATH, DOCUMENT_PATH, client_document
 from upstream_oauth import UNKNOWN
-from web import browser_hash, current_user, find_current_login, next_page, now, page, see_other, state
+from web import browser_hash, current_user, find_current_login, look_at_servers, next_page, now, page, see_other, state
 
 bp = Blueprint("upstream_pages", __name__)
 
@@ -42,9 +42,11 @@ def callback() -> Response:
     if login is None or any(len(request.args.getlist(name)) > 1 for name in ANSWER_NAMES):  # OAuth 2.1 §3.1
         return refuse(UNKNOWN)
     try:
-        _, wanted = state().sign_ins.finish(answer, browser_hash(), now=now())
+        connection_id, wanted = state().sign_ins.finish(answer, browser_hash(), now=now())
     except SignInFailed as failure:
         return refuse(str(failure), failure.connection_id)
+    connection = get_connection(state().db, login.user.id, connection_id)
+    look_at_servers((state().connectors.get(connection.connector), connection_id))
     return see_other(wanted)
 
 

@@ -33,6 +33,7 @@ from upstream_oauth import UpstreamOAuth
 
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
+LOOK_SECONDS = 4
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
 API_ENDPOINTS = frozenset(
     ("register.create", "register.read", "register.replace", "register.delete", "oauth.token", "oauth.revoke", "oauth.introspect")
@@ -234,6 +235,19 @@ def client_address() -> str:
     except ValueError:
         return request.remote_addr or "unknown"
     return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
+
+
+# --- other servers ---
+
+
+def look_at_servers(*made: tuple[Connector | None, str]) -> None:
+    """Find out what the servers behind connections offer, as far as they have one. The page waits a moment, and goes on without.
+
+    A connection comes with its connector.
+    """
+    ids = [connection_id for connector, connection_id in made if connector is not None and connector.is_upstream]
+    if ids:
+        state().gateway.discovery.look_soon(*ids, wait=LOOK_SECONDS)
 
 
 # --- answers ---

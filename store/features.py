@@ -322,15 +322,21 @@ def as_feature(row: Row) -> Feature:
     )
 
 
-def list_stale(db: Database, *, before: int) -> list[str]:
-    """The ids of connections whose servers, if switched on, were last tried `before` this; the longest ago first."""
+def count_features(db: Database, user_id: str) -> dict[str, tuple[dict[str, int], int]]:
+    """({kind: how many are available}, how many of them are new or changed since their person looked), by connection."""
     rows = db.query(
         """
-        SELECT u.connection_id
-        FROM upstreams u
-        WHERE u.is_enabled = 1 AND COALESCE(u.discovered_at, 0) < :before AND COALESCE(u.failed_at, 0) < :before
-        ORDER BY COALESCE(u.discovered_at, 0), u.connection_id
+        SELECT f.connection_id, f.kind, COUNT(*) AS number,
+            SUM(CASE WHEN f.accepted_hash IS NULL OR f.accepted_hash <> f.hash THEN 1 ELSE 0 END) AS unseen
+        FROM features f
+        JOIN connections c ON c.id = f.connection_id
+        WHERE c.user_id = :user_id AND f.is_available = 1
+        GROUP BY f.connection_id, f.kind
         """,
-        before=before,
+        user_id=user_id,
     )
-    return [row["connection_id"] for row in rows]
+    counted: dict[str, tuple[dict[str, int], int]] = {}
+    for row in rows:
+        numbers, unseen = counted.get(row["connection_id"], ({}, 0))
+        counted[row["connection_id"]] = (numbers | {row["kind"]: row["number"]}, unseen + row["unseen"])
+    return counted

@@ -9,6 +9,8 @@ from db import Database, Run
 from errors import NotFound
 from store.revisions import bump_features
 
+CHANGES = ("hold", "hold_new", "follow")
+
 
 @dataclass(frozen=True)
 class Look:

@@ -49,7 +49,7 @@ def choose_prefix(wanted: str, taken: set[str]) -> str:
     """'' for the first; else `wanted` in letters that a tool's name may hold, numbered if it is taken."""
     if not taken:
         return ""
-    base = re.sub(r"[^a-z0-9]+", "_", wanted.lower()).strip("_")[:20] or "more"
+    base = re.sub(r"[^a-z0-9]+", "_", wanted.lower()).strip("_")[:20].strip("_") or "more"
     numbered = (base if number == 1 else f"{base}{number}" for number in range(1, len(taken) + 2))
     return next(prefix for prefix in numbered if prefix not in taken)
 

@@ -103,6 +103,20 @@ def note_failure(db: Database, connection_id: str, failure: str, *, now: int) ->
         )
 
 
+def list_stale(db: Database, *, before: int) -> list[str]:
+    """The ids of connections whose servers, if switched on, were last tried `before` this; the longest ago first."""
+    rows = db.query(
+        """
+        SELECT u.connection_id
+        FROM upstreams u
+        WHERE u.is_enabled = 1 AND COALESCE(u.discovered_at, 0) < :before AND COALESCE(u.failed_at, 0) < :before
+        ORDER BY COALESCE(u.discovered_at, 0), u.connection_id
+        """,
+        before=before,
+    )
+    return [row["connection_id"] for row in rows]
+
+
 def load_upstreams(db: Database, condition: str, **values: str) -> list[Upstream]:
     """The servers that a fixed SQL condition of this file selects."""
     rows = db.query(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from errors import PosternError
+from errors import PosternError, UpstreamError
 from links import Greeting
 from store.connections import Connection
 from tools import Call, text
@@ -63,10 +63,20 @@ class FakeUpstreams:
 
     def greeting(self, connection: Connection, call: Call) -> Greeting:
         """What one of them says of itself."""
-        server = self.servers[connection.id]
+        try:
+            server = self.servers[connection.id]
+        except KeyError:
+            raise UpstreamError("Nobody answers there.") from None
         if "initialize" in server.trouble:
             raise server.trouble["initialize"]
         return Greeting("2025-11-25", False, server.capabilities, {"name": "fake", "version": "1"})
+
+    def greet(self, kind: str, target: Any) -> dict[str, Any]:
+        """What a server says of itself that is no connection's yet."""
+        return {"version": "2025-11-25", "server": {"name": "fake", "version": "1"}, "capabilities": {}}
+
+    def stop(self) -> None:
+        """There is nothing to end."""
 
 
 class FakeForwarder:

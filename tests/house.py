@@ -43,12 +43,17 @@ class House:
     """The application of one worker, with `clock` and `db` in the test's hands. Who has to wait moves the clock instead."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, connectors: Mapping[str, Connector] | None = None, fetch: Any = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        connectors: Mapping[str, Connector] | None = None,
+        fetch: Any = None,
+        upstreams: Any = None,
     ):
         self.greeting = prepare(settings)
         self.settings, self.clock = settings, clock
         self.url = settings.public_url
-        self.gate = create_app(settings, CONNECTORS | (connectors or {}), clock, fetch)
+        self.gate = create_app(settings, CONNECTORS | (connectors or {}), clock, fetch, upstreams)
         state: State = self.gate.pages.extensions["postern"]
         self.db: Database = state.db
         patient = replace(state, limits=Limits(self.db, clock, sleep=clock.forward))

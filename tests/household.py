@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import house
 from conftest import NOW
+from fake_upstreams import FakeUpstreams
 from werkzeug.test import Client, TestResponse
 
 from accounts import insert_account
@@ -31,8 +32,9 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 class House(house.House):
     """A house with Alice, who owns it and has a connection with a secret, a session, an API key and a client, and with Bob."""
 
-    def __init__(self, settings: Settings, *connectors: Connector):
-        super().__init__(settings, house.Clock(NOW), {connector.name: connector for connector in connectors})
+    def __init__(self, settings: Settings, *connectors: Connector, upstreams: FakeUpstreams | None = None):
+        offered = {connector.name: connector for connector in connectors}
+        super().__init__(settings, house.Clock(NOW), offered, upstreams=upstreams)
         self.state = self.gate.pages.extensions["postern"]
         self.vault = self.state.vault
 
@@ -110,9 +112,9 @@ def send(browser: Client, path: str, **values: str) -> TestResponse:
 
 
 @contextmanager
-def opened(settings: Settings, *connectors: Connector) -> Iterator[House]:
+def opened(settings: Settings, *connectors: Connector, upstreams: FakeUpstreams | None = None) -> Iterator[House]:
     """An empty house, which is closed in the end; `connectors` are offered beside the built-in ones."""
-    built = House(settings, *connectors)
+    built = House(settings, *connectors, upstreams=upstreams)
     try:
         yield built
     finally:

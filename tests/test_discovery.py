@@ -16,10 +16,10 @@ from crypto import Vault
 from db import Database
 from discovery import ago, describe_status
 from errors import SignInNeeded, UpstreamError, UpstreamRefused
-from store.features import list_features, list_stale
+from store.features import list_features
 from store.looks import list_looks
 from store.revisions import find_revision
-from store.upstreams import find_upstream
+from store.upstreams import find_upstream, list_stale
 from tools import Call
 
 

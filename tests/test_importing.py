@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import NOW
+from fake_upstreams import FakeUpstreams
 from household import House, opened, send
 from werkzeug.test import Client, TestResponse
 
@@ -30,7 +31,7 @@ WIKI = {"mcpServers": {"wiki": TWO["mcpServers"]["wiki"]}}
 
 @pytest.fixture
 def house(settings: Settings) -> Iterator[House]:
-    with opened(replace(settings, allow_stdio=True)) as house:
+    with opened(replace(settings, allow_stdio=True), upstreams=FakeUpstreams()) as house:
         yield house.settle()
 
 
@@ -289,7 +290,7 @@ def test_a_placeholder_that_is_typed_asks_for_its_value(house: House, alice: Cli
 def test_it_can_be_switched_off_and_on_and_says_how_it_is(house: House, alice: Client, bob: Client):
     wiki = add_wiki(house, alice)
     path = f"/connections/{wiki.id}"
-    assert "Nobody has talked to it yet." in alice.get(path).text
+    assert "Nobody answers there." in alice.get(path).text
     note_greeting(house.db, wiki.id, {"server": {"name": "<b>wiki</b>"}, "capabilities": {"tools": {}}}, now=NOW)
     assert "It answers: “&lt;b&gt;wiki&lt;/b&gt;”, which offers tools." in alice.get(path).text
     note_failure(house.db, wiki.id, "wiki.example did not answer in time.", now=NOW)

@@ -14,12 +14,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
+    "8.9": "gateway",
     "8.7": "emulation",
     "8.5": "smoke",
     "8": (
-        "admin api_keys clients connect connections exporting health importing mcp_bridge oauth people register startup "
-        "upstream_pages wellknown"
+        "admin api_keys clients connect connections exporting feature_pages health importing mcp_bridge oauth people profiles "
+        "register startup upstream_pages wellknown"
     ),
+    "8.2": "profile_features",
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6.5": "gateway",
@@ -57,8 +59,8 @@ FLOORS = {
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
     "flask": (
-        "app answers web admin api_keys clients connect connections exporting guarded health importing oauth people register "
-        "signins upstream_pages wellknown"
+        "app answers web admin api_keys clients connect connections exporting feature_pages guarded health importing oauth "
+        "people profile_features profiles register signins upstream_pages wellknown"
     ),
     "gunicorn": "gate_io gate_worker",
     "gate_worker": "gunicorn.conf",

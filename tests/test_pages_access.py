@@ -12,6 +12,7 @@ from household import CANARY, House, opened, send, token_of
 from werkzeug.test import Client
 
 from config import Settings
+from naming import short_key
 from store.connections import list_connections, list_secrets
 from store.sessions import list_sessions
 from store.users import User
@@ -46,6 +47,11 @@ FORMS = {
     "/connections/<connection_id>": {"action": "delete"},
     "/connections/<connection_id>/connect": {},
     "/connections/<connection_id>/disconnect": {},
+    "/connections/<connection_id>/features": {"action": "rule", "changes": "follow"},
+    "/profiles/new": {"profile_name": "Work", "action": "make"},
+    "/profiles/<slug>": {"profile_name": "Another", "action": "rename"},
+    "/profiles/<slug>/<connection_id>": {"shown": "{tool}", "action": "off"},
+    "/profiles/<slug>/<connection_id>/<key>": {"shown_name": "another", "action": "save"},
     "/connections/import": {"text": "{{}}", "action": "read"},
     "/admin": {"action": "pause", "client_id": "{assistant}"},
     "/admin/sessions/<session_id>/end": {},
@@ -59,17 +65,19 @@ FORMS = {
 # these want a password, what the page before has sealed, or a service to sign in at: test_upstream_oauth.py has one
 ELSEWHERE = ["/login", "/setup", "/account", "/connections/import"]
 ELSEWHERE += [f"/connections/<connection_id>/{way}" for way in ("connect", "disconnect")]
+SHOWN_AT_ONCE = ["/keys/new", "/clients/new", "/connections/<connection_id>/features"]
 CHANGES = [path for path in FORMS if path not in ELSEWHERE]
 BAD_HEADERS = [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
 
 
 def fill_in(house: House, browser: Client, path: str) -> tuple[str, dict[str, str]]:
     """A form's address and its values."""
-    facts = {"request": house.ask(browser).split("=")[1], "assistant": house.assistant_id}
+    tool = short_key("tool", "status_get_work")
+    facts = {"request": house.ask(browser).split("=")[1], "assistant": house.assistant_id, "tool": tool}
     values = {name: value.format_map(facts) for name, value in FORMS[path].items()}
     for name in ("connection_id", "session_id", "key_id", "client_id"):
         path = path.replace(f"<{name}>", getattr(house, name))
-    return path, values
+    return path.replace("<slug>", "home").replace("<key>", tool), values
 
 
 def test_no_form_is_forgotten_here(house: House):
@@ -101,7 +109,7 @@ def test_it_refuses_a_form_that_another_site_sends(house: House, alice: Client, 
 def test_with_its_token_each_form_does_change_something(house: House, alice: Client, path: str):
     address, values = fill_in(house, alice, path)
     before = house.contents()
-    assert send(alice, address, **values).status_code == (200 if path in ("/keys/new", "/clients/new") else 303)  # shown at once
+    assert send(alice, address, **values).status_code == (200 if path in SHOWN_AT_ONCE else 303)
     assert house.contents() != before
 
 

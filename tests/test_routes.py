@@ -12,6 +12,7 @@ from household import House, opened, token_of
 from werkzeug.test import Client, TestResponse
 
 from config import Settings
+from naming import short_key
 from store.emulated_documents import insert_document
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -56,6 +57,7 @@ def real_values(house: House) -> dict[str, str]:
         "connection_id": house.connection_id,
         "session_id": house.session_id,
         "key_id": house.key_id,
+        "key": short_key("tool", "status_get_work"),
         "client_id": house.db.query("SELECT id FROM clients")[0]["id"],
         "slug": "home",
         "filename": "style.css",
