@@ -167,7 +167,7 @@ class Toolbox:
         if connection is None:
             raise ToolError("Save it first, and sign in; then it can be tried.")
         signed_in = self._find_sign_in(connection)
-        secrets["access_token"] = signed_in.headers()["Authorization"].removeprefix("Bearer ")
+        secrets["access_token"] = signed_in.access_token()
         return replace(context, secrets=secrets, signed_in=signed_in)
 
     def _context_of(self, item: Item, call: Call) -> Context:

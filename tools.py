@@ -270,6 +270,9 @@ class SignedIn(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers that let a request in. Raises SignInNeeded."""
 
+    def access_token(self) -> str:
+        """The access token itself. Raises SignInNeeded."""
+
     def refused(self, status: int, challenge: str | None) -> None:
         """The service answered 401 or 403. Returns if one more try with new `headers` is worth it, else raises SignInNeeded."""
 
