@@ -176,8 +176,15 @@ def switch_off(desk: Desk) -> Response:
 
 
 def switch(desk: Desk, is_enabled: bool) -> Response:
-    """Switch a connection to another MCP server on or off. Raises NotFound for any other connection."""
-    set_enabled(state().db, desk.user.id, desk.connection.id if desk.connection else "", is_enabled)
+    """Switch a connection to another MCP server on or off. Raises NotFound for any other connection.
+
+    What leads there is closed at once in this process, and in others when it has been idle for a while.
+    """
+    connection_id = desk.connection.id if desk.connection else ""
+    set_enabled(state().db, desk.user.id, connection_id, is_enabled)
+    state().gateway.upstreams.drop(connection_id)
+    if is_enabled:
+        look_at_servers((desk.connector, connection_id))
     return see_other(next_page())
 
 
@@ -185,6 +192,7 @@ def delete(desk: Desk) -> Response:
     """Delete the connection, its secrets and its data."""
     if desk.connection:
         delete_connection(state().db, desk.user.id, desk.connection.id)
+        state().gateway.upstreams.drop(desk.connection.id)
     return see_other(next_page())
 
 

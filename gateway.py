@@ -35,6 +35,9 @@ class Servers(Protocol):
     def greet(self, kind: str, target: Any) -> Mapping[str, Any]:
         """What a server says of itself that is no connection's yet."""
 
+    def drop(self, connection_id: str) -> None:
+        """End those of one connection."""
+
     def stop(self) -> None:
         """End all of them."""
 

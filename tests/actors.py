@@ -31,7 +31,7 @@ class FormReader(HTMLParser):
     def __init__(self, html: str):
         super().__init__()
         self.forms: list[Form] = []
-        self._select = ""
+        self._select = self._area = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -49,8 +49,19 @@ class FormReader(HTMLParser):
             self.forms[-1].buttons.append((name, value))
         elif tag == "select":
             self._select = name
+        elif tag == "textarea":
+            self._area = name
+            self.forms[-1].values[name] = ""
         elif tag == "option" and self._select and ("selected" in facts or self._select not in self.forms[-1].values):
             self.forms[-1].values[self._select] = value
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.forms[-1].values[self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._area = ""
 
 
 class Person:

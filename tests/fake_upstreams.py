@@ -75,6 +75,9 @@ class FakeUpstreams:
         """What a server says of itself that is no connection's yet."""
         return {"version": "2025-11-25", "server": {"name": "fake", "version": "1"}, "capabilities": {}}
 
+    def drop(self, connection_id: str) -> None:
+        """There is nothing to end."""
+
     def stop(self) -> None:
         """There is nothing to end."""
 
