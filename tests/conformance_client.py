@@ -8,6 +8,7 @@ import http.client
 import json
 import socketserver
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,18 +24,21 @@ from accounts import insert_account
 from app import Gate, create_app
 from config import Settings, load_settings
 from crypto import new_id
-from errors import SignInNeeded
 from joining import join
 from startup import prepare
+from store.api_keys import insert_key
 from store.connections import Draft, get_connection
-from store.profiles import list_profiles
+from store.profiles import insert_key_grant, list_feature_sets, list_profiles
 from store.users import create_login
-from tools import Call
-from upstream import Upstreams
-from upstream_opener import Opener
-from upstream_tokens import find_tokens
-from web import State
 
+MODERN = "2026-07-28"
+META = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "0"},
+}
+PREFIX = "suite_"  # of the names of its tools
+WAIT_SECONDS = 20
 SIGN_INS_MAX = 2  # a person who is asked again and again gives up
 DOCUMENT = "https://conformance-test.local/client-metadata.json"  # the only client id that the suite knows as a document
 
@@ -71,6 +75,15 @@ class Person:
         self.browser.set_cookie(name, self.cookie, domain=urlsplit(self.base).hostname or "")
         self.sign_ins = 0
 
+    def is_wanted(self) -> bool:
+        """Whether the connection's page asks them to sign in."""
+        standing = self.state.sign_ins.describe(get_connection(self.state.db, self.user.id, self.connection_id))
+        return bool(standing and (standing.need or standing.missing_scope))
+
+    def look(self) -> None:
+        """Let Postern find out what the server offers."""
+        self.state.gateway.discovery.look_soon(self.connection_id, wait=WAIT_SECONDS)
+
     def sign_in(self) -> None:
         """Press Connect, follow wherever it leads, and come back."""
         self.sign_ins += 1
@@ -102,23 +115,51 @@ class Page:
         self.status_code, self.headers, self.text = status, {"Location": location}, text
 
 
-class Session:
-    """Requests to the suite's server through the pool, as the gateway sends them."""
+class Assistant:
+    """A program that calls the person's tools at `/mcp`, with an API key."""
 
-    def __init__(self, person: Person, upstreams: Upstreams):
-        self.person, self.upstreams = person, upstreams
+    def __init__(self, person: Person, version: str):
+        self.person, self.version = person, version
+        self.client = Client(person.gate)
+        db, now = person.state.db, int(person.state.clock())
+        profile = list_profiles(db, person.user.id)[0]
+        with db.write() as run:
+            key_id, self.key = insert_key(run, person.user.id, "suite", lifetime=None, now=now)
+            everything = list_feature_sets(db, profile.id)[0]
+            insert_key_grant(run, profile.id, key_id, everything.id, now)
 
-    def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The result. Whenever only the person can help, they do."""
+    def find_tool(self) -> str:
+        """The first tool of the suite's server. As long as none is known, somebody has to sign in first."""
+        self.person.look()
+        give_up = time.monotonic() + WAIT_SECONDS
+        while not (found := [tool["name"] for tool in self.ask("tools/list", {})["tools"] if tool["name"].startswith(PREFIX)]):
+            if self.person.is_wanted():
+                self.person.sign_in()
+            assert time.monotonic() < give_up, "no tool was found"
+            time.sleep(0.1)
+        return found[0]
+
+    def call(self, name: str) -> dict[str, Any]:
+        """A tool's result. Whenever only the person can help, as the result says, they do."""
         while True:
-            person = self.person
-            connection = get_connection(person.state.db, person.user.id, person.connection_id)
-            try:
-                return self.upstreams.request(connection, method, params, Call())
-            except SignInNeeded as error:
-                if error.link != f"{person.base}/connections/{person.connection_id}":
-                    raise
-                person.sign_in()
+            result = self.ask("tools/call", {"name": name, "arguments": {}})
+            if "mcp/www_authenticate" not in result.get("_meta", {}):
+                assert not result.get("isError"), result
+                return result
+            assert f"{self.person.base}/connections/{self.person.connection_id}" in result["content"][0]["text"]
+            self.person.sign_in()
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One request, in the manner of its revision, and its result."""
+        headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": self.version, "X-API-Key": self.key}
+        if self.version == MODERN:
+            params = {**params, "_meta": META}
+            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = self.client.post("/mcp", json=message, headers=headers, base_url=self.person.base)
+        assert answer.status_code == 200, answer.text
+        lines = [line[5:] for line in answer.text.splitlines() if line.startswith("data:")]
+        return json.loads(lines[-1] if lines else answer.text)["result"]
 
 
 class Clients:
@@ -131,12 +172,6 @@ class Clients:
             for index, url in enumerate(("http://localhost:8000", DOCUMENT.removesuffix(upstream_clients.DOCUMENT_PATH)))
         }
 
-        self.upstreams = {url: self._open_pool(gate.pages.extensions["postern"]) for url, gate in self.gates.items()}
-
-    def _open_pool(self, state: State) -> Upstreams:
-        opener = Opener(state.sign_ins.fetch)
-        return Upstreams(state.db, state.vault, opener, authorizer=lambda connection: find_tokens(state.sign_ins, connection))
-
     def _start(self, folder: Path, url: str) -> Gate:
         settings = make_settings(folder, url)
         prepare(settings)
@@ -144,23 +179,20 @@ class Clients:
 
     def stop(self) -> None:
         """Let go of everything."""
-        for pool in self.upstreams.values():
-            pool.stop()
         for gate in self.gates.values():
             gate.stop()
             gate.pages.extensions["postern"].db.close()
 
     def play(self, asked: Mapping[str, str]) -> None:
-        """Add the server of one scenario about signing in, list its tools, call the first."""
+        """Add the server of one scenario about signing in, and call its first tool."""
         if not asked["MCP_CONFORMANCE_SCENARIO"].startswith("auth/"):
             return
         is_public = asked["MCP_CONFORMANCE_SCENARIO"] == "auth/basic-cimd"
         context = json.loads(asked["MCP_CONFORMANCE_CONTEXT"] or "{}")
         given = {name: context[name] for name in ("client_id", "client_secret") if name in context}
         person = Person(list(self.gates.values())[is_public], asked["url"], given)
-        session = Session(person, self.upstreams[person.base])
-        tools = session.request("tools/list", {})["tools"]
-        session.request("tools/call", {"name": tools[0]["name"], "arguments": {}})
+        assistant = Assistant(person, asked["MCP_CONFORMANCE_PROTOCOL_VERSION"])
+        assistant.call(assistant.find_tool())
 
 
 class Listener(socketserver.ThreadingUnixStreamServer):
