@@ -26,6 +26,7 @@ PAGES_MAX = 50
 FEATURES_MAX = 1_000  # of one kind
 BYTES_MAX = 8 * 1024 * 1024  # of one kind, about
 SENTENCES_MAX = 20
+SOUND_MAX = 20_000  # definitions of which it is remembered that they are sound
 GAP_SECONDS = 1.0  # between two looks that nobody asked for
 CLOSE_SECONDS = 2.0
 BATCH = 8  # connections looked at by age at one time
@@ -70,6 +71,7 @@ class Discovery:
         self._errands: dict[str, Errand] = {}
         self._last: dict[str, float] = {}  # when each was looked at last, by the machine's own clock
         self._stopping = threading.Event()
+        self._sound: set[str] = set()
         self._schemas: tuple[int, dict[tuple[str, str], Mapping[str, Any] | None]] = (-1, {})
 
     # --- when ---
@@ -173,6 +175,8 @@ class Discovery:
     def _read_all(self, connection: Connection, greeting: Greeting, call: Call) -> tuple[list[str], list[Found], list[str]]:
         """(kinds that could be read, what is sound of them, a sentence for what is not). Raises if nothing at all could be."""
         kinds, found, left_out = [], [], []
+        if len(self._sound) > SOUND_MAX:
+            self._sound.clear()
         for kind in METHODS:
             if CAPABILITIES[kind] not in greeting.capabilities:
                 kinds.append(kind)
@@ -188,7 +192,7 @@ class Discovery:
                     left_out.append(f"Its {kind}s could not be listed: {error}.")
                 continue
             kinds.append(kind)
-            for item in sort_out(kind, raws):
+            for item in sort_out(kind, raws, self._sound):
                 (found if isinstance(item, Found) else left_out).append(item)
             left_out += missing
         return kinds, found, left_out

@@ -13,7 +13,7 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
 from argument_checks import check_schema
-from store.features import Found
+from store.features import Found, hash_definition
 
 METHODS = {  # kind -> (method of its list, member of the result, what names it)
     "tool": ("tools/list", "tools", "name"),
@@ -98,12 +98,18 @@ def list_type(method: str, version: str) -> TypeAdapter[Any]:
     return TypeAdapter(SERVER_RESULTS[method, version])
 
 
-def sort_out(kind: str, raws: list[Any]) -> Iterator[Found | str]:
-    """Each feature of a list if it is sound, else a sentence about it. Of two with one name the first counts."""
+def sort_out(kind: str, raws: list[Any], sound: set[str] | None = None) -> Iterator[Found | str]:
+    """Each feature of a list if it is sound, else a sentence about it. Of two with one name the first counts.
+
+    `sound` remembers the definitions that were, so that they need no second check: it takes milliseconds for each.
+    """
     seen: set[str] = set()
+    sound = set() if sound is None else sound
     for raw in raws:
         try:
-            found = check_feature(kind, raw)
+            mark = kind + hash_definition(raw) if isinstance(raw, dict) else ""
+            found = Found(kind, raw[METHODS[kind][2]], raw) if mark in sound else check_feature(kind, raw)
+            sound.add(mark)
             if found.name in seen:
                 raise ValueError("comes twice")
         except (ValueError, RecursionError) as error:

@@ -72,7 +72,7 @@ class Toolbox:
         item = view.tools.get(name)
         if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown tool")
-        if mistake := find_mistake(view.checkers[name], arguments):
+        if mistake := find_mistake(view.find_checker(name), arguments):
             return failure(mistake)
         try:
             return item.feature.run(self._context_of(item, call), arguments).to_json()

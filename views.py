@@ -15,6 +15,7 @@ from shelf import SHELVES, Entry, Item, is_granted
 from tools import Context
 
 OLD_VERSION = "2025-11-25"  # the newest of the handshake era; the older ones want the same of lists
+PLAIN = frozenset({"type", "title", "description"})  # members of a schema that are read alike everywhere
 NOT_FOUND = (-32002, -32602)  # how servers of either era say that they have no such resource
 
 
@@ -52,9 +53,16 @@ class View:
     resources: Mapping[str, Item]
     templates: Mapping[str, Item]
     listings: Mapping[str, list[dict[str, Any]]]
-    checkers: Mapping[str, Checker | None]
+    checkers: dict[str, Checker | None]  # those that were needed so far
     servers: Mapping[str, Server]  # by what their URIs begin with here
     foreign: frozenset[str]  # what the URIs of all other connections begin with
+
+    def find_checker(self, name: str) -> Checker | None:
+        """What checks a tool's arguments; None if its own server has to. Made at the first call: most tools never have one."""
+        if name not in self.checkers:
+            item = self.tools[name]
+            self.checkers[name] = (strange_checker if item.source else own_checker)(item.feature.input_schema)
+        return self.checkers[name]
 
     def find_reader(self, uri: str) -> Reader | None:
         """What reads a URI: the resource of this name, else a template of ours, else the server to whom such URIs belong."""
@@ -98,19 +106,16 @@ def build_view(revision: int, kinds: frozenset[str], entries: Iterable[Entry]) -
         shelves[shelf][entry.name] = entry.item
         listings[shelf].append(entry.listing())
     listings["old tools"] = [for_old_clients(listing) for listing in listings["tools"]]
-    checkers = {
-        name: (strange_checker if item.source else own_checker)(item.feature.input_schema)
-        for name, item in shelves["tools"].items()
-    }
     servers = list_servers(entries, shown)
     prefixes = {uri_prefix(entry.item.member.prefix) for entry in entries if entry.item.member.prefix}
     foreign = frozenset(prefixes - servers.keys())
-    return View(revision, **shelves, listings=listings, checkers=checkers, servers=servers, foreign=foreign)
+    return View(revision, **shelves, listings=listings, checkers={}, servers=servers, foreign=foreign)
 
 
 def for_old_clients(listing: dict[str, Any]) -> dict[str, Any]:
     """A tool as clients of the handshake era can read it: there, an output schema can only be of an object."""
-    if "outputSchema" not in listing or fits("tool", listing, OLD_VERSION):
+    schema = listing.get("outputSchema")
+    if schema is None or (schema.get("type") == "object" and schema.keys() <= PLAIN) or fits("tool", listing, OLD_VERSION):
         return listing
     return {name: value for name, value in listing.items() if name != "outputSchema"}
 

@@ -40,6 +40,14 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "new key": "New API key",
     "key": "Your API key",
     "new key with mistakes": "New API key: Personal Context",
+    "what it offers": "What Summer house offers",
+    "a profile": "Profile: home",
+    "a profile after a mistake": "Profile: home",
+    "its features": "Summer house in home",
+    "one feature": "How home shows status_get_work",
+    "one feature after mistakes": "How home shows status_get_work",
+    "new profile": "New profile",
+    "new profile with mistakes": "New profile",
     "edit": "Summer house",
     "servers to pick": "MCP servers to pick",
     "no such server": "MCP servers to pick",
@@ -316,6 +324,7 @@ def see_connections(seen: Looks, page: Page, server: Server) -> None:
     page.get_by_role("button", name="Save").first.click()
     page.locator("summary").first.click()
     seen.at("an assistant opened", page)
+    see_profiles(seen, page)
     page.get_by_role("link", name="Edit Summer house").click()
     page.get_by_text("Delete this connection").click()
     seen.at("edit", page)
@@ -329,6 +338,33 @@ def see_connections(seen: Looks, page: Page, server: Server) -> None:
     seen.at("nothing on the page", page)
     page.goto(Assistant(server.url).authorize_url())
     seen.at("consent without a connection", page)
+
+
+def see_profiles(seen: Looks, page: Page) -> None:
+    """What a connection offers, and what a profile makes of it; from /admin and back."""
+    page.get_by_role("link", name="What it offers: Summer house").click()
+    page.locator("summary").first.click()
+    seen.at("what it offers", page)
+    page.go_back()
+    page.get_by_role("link", name="Change the profile home").click()
+    seen.at("a profile", page)
+    page.get_by_label("Names begin with").last.fill("No!")
+    page.get_by_role("button", name="Save the prefix of Summer house").click()
+    seen.at("a profile after a mistake", page)
+    page.get_by_role("link", name="Choose tools of Summer house").click()
+    seen.at("its features", page)
+    page.get_by_role("link", name="Rename summer_house_status_get_work").click()
+    seen.at("one feature", page)
+    page.get_by_label("Name", exact=True).fill("search")
+    page.get_by_role("button", name="Save").click()
+    seen.at("one feature after mistakes", page)
+    page.get_by_role("link", name="Connections").click()
+    page.get_by_role("link", name="Make a profile").click()
+    seen.at("new profile", page)
+    page.get_by_label("Name", exact=True).fill("日本")
+    page.get_by_role("button", name="Make the profile").click()
+    seen.at("new profile with mistakes", page)
+    page.get_by_role("link", name="Connections").click()
 
 
 def see_clients(seen: Looks, page: Page, server: Server) -> None:

@@ -35,6 +35,7 @@ ROWS = {
     "consent": "K-01 K-03 K-04 K-05 K-07 K-08 K-09 K-10 K-11 K-12 K-13",
     "commands and servers": "C-02 C-03 C-04",
     "upstream oauth": "O-01 O-02 O-03 O-04 O-05 O-06 O-07 O-08 O-09 O-10 O-11 S-20 S-21",
+    "gateway features": "G-04 G-05 G-06 G-07 G-11 G-12 G-13 G-14 G-16",
     "upstream urls": "S-22 S-23 S-25 S-26 G-01 G-03 G-08 G-09 G-10",
     "proxy": "H-01 H-02 H-03 H-04 H-05 H-07",
     "stdio": "C-01 C-02 C-05 C-06 C-07 C-09 C-10 C-12 C-13 C-14",
