@@ -54,7 +54,10 @@ def lister(name: str, listing: Callable[[Any, Any, Request], list[dict[str, Any]
 
 def call_tool(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
     """Call a tool (MCP, server/tools)."""
-    return toolbox.call_tool(caller, request.params["name"], request.params.get("arguments") or {}, call)
+    result = toolbox.call_tool(caller, request.params["name"], request.params.get("arguments") or {}, call)
+    if not request.modern and "structuredContent" in result and not isinstance(result["structuredContent"], dict):
+        return {name: value for name, value in result.items() if name != "structuredContent"}  # there it can only be an object
+    return result
 
 
 def read_resource(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:

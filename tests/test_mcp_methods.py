@@ -57,6 +57,15 @@ def test_each_method_goes_to_its_part_of_the_toolbox(method, params, result):
     assert run(method, **params) == result
 
 
+@pytest.mark.parametrize(("modern", "kept"), [(True, {"structuredContent": [1]}), (False, {})])
+def test_structured_content_that_is_no_object_is_for_new_clients_only(modern, kept):
+    class Lists:
+        def call_tool(self, caller, name, arguments, call):
+            return {"content": [], "structuredContent": [1]}
+
+    assert run("tools/call", Lists(), modern, name="a") == {"content": []} | kept
+
+
 @pytest.mark.parametrize("method", ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
 def test_a_cursor_that_was_never_issued_is_refused(method):
     with pytest.raises(ProtocolError) as caught:
