@@ -58,6 +58,8 @@ def test_the_public_url_follows_the_port():
         ("CUSTOM_DIR", "/no/such/folder", "a folder that is there"),
         ("REGISTRY_URL", "registry.example", "address"),
         ("REDIRECT_URI_ALLOWLIST_MODE", "regex", "exact, prefix, host"),
+        ("GOOGLE_OAUTH_CLIENT_ID", "two words", "one word"),
+        ("GOOGLE_OAUTH_CLIENT_SECRET", "sécret", "one word"),
         ("ALLOWED_ORIGINS", "*", "no *"),
         ("ALLOWED_ORIGINS", "https://a.example/path", "origins"),
         ("ALLOW_PRIVATE_UPSTREAMS", "192.168.1.5", "host:port"),

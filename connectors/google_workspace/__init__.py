@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from connectors.google_workspace import (
+    admin,
     calendar,
     calendar_writing,
+    chat,
+    contacts,
     docs,
     drive,
     drive_writing,
+    forms,
     gmail,
     gmail_keeping,
     gmail_writing,
+    meet,
     sheets,
+    sheets_shaping,
+    slides,
     tasks,
 )
 from connectors.google_workspace.checkup import check_connection
@@ -29,7 +36,14 @@ SERVICES = (
     drive_writing,
     docs,
     sheets,
+    sheets_shaping,
+    slides,
     tasks,
+    contacts,
+    forms,
+    meet,
+    chat,
+    admin,
 )
 
 CONNECTOR = Connector(

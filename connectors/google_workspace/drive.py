@@ -293,7 +293,7 @@ def find_real_file(api: Api, file_id: str) -> dict[str, Any]:
     for _ in range(MAX_HOPS):
         file = get_file(api, file_id, FIELDS + ",shortcutDetails(targetId)")
         if file.get("mimeType") != SHORTCUT:
-            return file
+            return {"id": file_id, **file}
         file_id = str(part(file, "shortcutDetails").get("targetId", ""))
     raise ToolError("The shortcut leads to another, and so on, without end.")
 

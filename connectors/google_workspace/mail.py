@@ -132,7 +132,7 @@ def text_of(payload: Mapping[str, Any]) -> str:
         found = [decode(part(item, "body").get("data")) for item in walk(payload) if item.get("mimeType") == kind]
         text = "\n".join(data.decode("utf-8", "replace") for data in found if data)
         if text.strip():
-            return text if kind == "text/plain" else text_of_html(text)
+            return text.replace("\r\n", "\n") if kind == "text/plain" else text_of_html(text)
     return ""
 
 

@@ -277,6 +277,7 @@ CALLS: dict[str, Calls] = {
     "modify_sheet_values": lambda w: [
         {"spreadsheet_id": w.sheet, "range_name": "A4:B4", "values": [["Nib", 1]], "value_input_option": "RAW"},
         {"spreadsheet_id": w.sheet, "range_name": "A2:B2", "clear_values": True},
+        {"spreadsheet_id": w.sheet, "range_name": "A2:B2", "values": [["Nib", 1]], "clear_values": True},
     ],
     "append_sheet_rows": lambda w: [
         {
@@ -289,6 +290,177 @@ CALLS: dict[str, Calls] = {
     ],
     "batch_update_sheet_values": lambda w: [
         {"spreadsheet_id": w.sheet, "data": [{"range": "A1", "values": [["x"]]}], "value_input_option": "RAW"}
+    ],
+    "create_spreadsheet": lambda w: [{"title": "Numbers", "sheet_titles": ["One", "Two"]}],
+    "add_sheet": lambda w: [{"spreadsheet_id": w.sheet, "title": "More", "rows": 10, "columns": 5}],
+    "update_sheet": lambda w: [
+        {
+            "spreadsheet_id": w.sheet,
+            "sheet_id": 0,
+            "title": "First",
+            "index": 1,
+            "hidden": True,
+            "frozen_rows": 1,
+            "frozen_columns": 2,
+        }
+    ],
+    "delete_sheet": lambda w: [{"spreadsheet_id": w.sheet, "sheet_id": 0}],
+    "format_sheet_range": lambda w: [
+        {
+            "spreadsheet_id": w.sheet,
+            "sheet_id": 0,
+            "range": "A1:B2",
+            "bold": True,
+            "italic": True,
+            "font_size": 12,
+            "text_color": "#112233",
+            "background_color": "#ffeedd",
+            "horizontal_alignment": "CENTER",
+            "wrap": "WRAP",
+            "number_format": "0.00",
+        }
+    ],
+    "merge_sheet_cells": lambda w: [{"spreadsheet_id": w.sheet, "sheet_id": 0, "range": "A1:B2", "unmerge": True}],
+    "sort_sheet_range": lambda w: [
+        {"spreadsheet_id": w.sheet, "sheet_id": 0, "range": "A1:B3", "column": "B", "descending": True}
+    ],
+    "delete_sheet_rows_or_columns": lambda w: [
+        {"spreadsheet_id": w.sheet, "sheet_id": 0, "dimension": "ROWS", "start": 2, "count": 2}
+    ],
+    "find_replace_sheet": lambda w: [
+        {"spreadsheet_id": w.sheet, "find": "Pen", "replace": "Nib", "sheet_id": 0, "match_case": True, "whole_cell": True}
+    ],
+    "set_sheet_validation": lambda w: [
+        {"spreadsheet_id": w.sheet, "sheet_id": 0, "range": "A1:A9", "choices": ["Pen", "Ink"], "strict": False}
+    ],
+    # Slides
+    "get_presentation": lambda w: [{"presentation_id": w.deck}],
+    "get_slide_thumbnail": lambda w: [{"presentation_id": w.deck, "page_id": w.slide, "size": "LARGE"}],
+    "export_presentation_pdf": lambda w: [{"presentation_id": w.deck}],
+    "save_drive_export": lambda w: [
+        {"file_id": w.doc, "file_name": "a.rtf", "mime_type": "application/rtf", "folder_id": w.folder}
+    ],
+    "create_presentation": lambda w: [{"title": "Plans"}],
+    "create_slide": lambda w: [{"presentation_id": w.deck, "layout": "BLANK", "insertion_index": 0}],
+    "delete_slide_object": lambda w: [{"presentation_id": w.deck, "object_id": w.box}],
+    "add_textbox": lambda w: [
+        {
+            "presentation_id": w.deck,
+            "page_id": w.slide,
+            "text": "Rain",
+            "x": 10,
+            "y": 20,
+            "width": 100,
+            "height": 50,
+            "font_size": 20,
+            "color": "#112233",
+        }
+    ],
+    "add_slide_image": lambda w: [
+        {
+            "presentation_id": w.deck,
+            "page_id": w.slide,
+            "image_url": "https://example.com/a.png",
+            "x": 10,
+            "y": 20,
+            "width": 100,
+            "height": 50,
+        }
+    ],
+    "set_slide_text": lambda w: [{"presentation_id": w.deck, "object_id": w.box, "text": "Sun", "had_text": True}],
+    "replace_text_in_presentation": lambda w: [
+        {"presentation_id": w.deck, "find": "all", "replace": "nobody", "match_case": True}
+    ],
+    # Contacts
+    "list_contacts": lambda w: [{**PAGE, "read_mask": "names"}],
+    "search_contacts": lambda w: [{"query": "bob", "read_mask": "names,emailAddresses", "page_size": 3}],
+    "get_contact": lambda w: [{"resource_name": w.person}],
+    "create_contact": lambda w: [
+        {
+            "person": {
+                "given_name": "Dan",
+                "family_name": "Diver",
+                "emails": ["dan@example.com"],
+                "phones": ["+44 2"],
+                "organization": "Sea",
+                "job_title": "Diver",
+                "addresses": ["1 Pier"],
+                "birthday": "1990-01-02",
+                "notes": "Wet",
+                "urls": ["https://example.com"],
+            }
+        }
+    ],
+    "update_contact": lambda w: [
+        {"resource_name": w.person, "person": {"family_name": "Miller"}, "update_person_fields": "phoneNumbers"}
+    ],
+    "delete_contact": lambda w: [{"resource_name": w.person}],
+    # Forms
+    "get_form": lambda w: [{"form_id": w.form}],
+    "list_form_responses": lambda w: [{"form_id": w.form, **PAGE, "submitted_after": "2026-08-01T00:00:00Z"}],
+    "get_form_response": lambda w: [{"form_id": w.form, "response_id": "resp1"}],
+    "create_form": lambda w: [{"title": "Picnic", "document_title": "Picnic form"}],
+    "add_form_question": lambda w: [
+        {
+            "form_id": w.form,
+            "title": "What to eat?",
+            "kind": "CHECKBOX",
+            "options": ["Cake", "Soup"],
+            "required": True,
+            "description": "Choose",
+            "index": 1,
+        },
+        {"form_id": w.form, "title": "When?", "kind": "DATE"},
+    ],
+    "batch_update_form": lambda w: [{"form_id": w.form, "requests": [{"deleteItem": {"location": {"index": 0}}}]}],
+    # Meet
+    "list_conference_records": lambda w: [{"filter": 'space.name = "spaces/s1"', **PAGE}],
+    "get_conference_record": lambda w: [{"name": "conferenceRecords/one"}],
+    "list_conference_participants": lambda w: [{"name": "conferenceRecords/one", **PAGE}],
+    "list_conference_recordings": lambda w: [{"name": "conferenceRecords/one"}],
+    "get_conference_transcript": lambda w: [{"name": "conferenceRecords/one/transcripts/t1", **PAGE}],
+    "create_meet_space": lambda w: [{"access": "TRUSTED"}],
+    # Chat
+    "list_spaces": lambda w: [{"page_size": 1, "space_type": "room", "page_token": "0"}],
+    "create_space": lambda w: [{"display_name": "Rain", "space_type": "GROUP_CHAT", "external_user_allowed": True}],
+    "list_members": lambda w: [{"space_id": "spaces/team", **PAGE}],
+    "add_member": lambda w: [{"space_id": "spaces/team", "member_name": "carol@example.com"}],
+    "remove_member": lambda w: [{"space_id": "spaces/team", "member_name": "spaces/team/members/bob"}],
+    "get_messages": lambda w: [{"space_id": "spaces/team", **PAGE, "thread": w.message["thread"]["name"], "newest_first": False}],
+    "send_message": lambda w: [
+        {"space_id": "spaces/team", "message_text": "Hi", "thread_key": "k1"},
+        {"space_id": "spaces/team", "message_text": "Hi", "thread": w.message["thread"]["name"]},
+    ],
+    "update_message": lambda w: [{"message_name": w.message["name"], "message_text": "Hello, all"}],
+    "delete_message": lambda w: [{"message_name": w.message["name"]}],
+    # Administration
+    "list_users": lambda w: [{"domain": "example.com", "query": "name:Alice", **PAGE}],
+    "get_user": lambda w: [{"user_key": BOB}],
+    "create_user": lambda w: [
+        {
+            "primary_email": "dan@example.com",
+            "given_name": "Dan",
+            "family_name": "Diver",
+            "password": "a long password",
+            "org_unit_path": "/sea",
+            "change_password_next_login": False,
+        }
+    ],
+    "update_user": lambda w: [
+        {"user_key": BOB, "suspended": True, "given_name": "Rob", "family_name": "Miller", "org_unit_path": "/sea"}
+    ],
+    "list_groups": lambda w: [{"domain": "example.com", "user_key": BOB, **PAGE}],
+    "list_group_members": lambda w: [{"group_key": "team@example.com", **PAGE}],
+    "add_group_member": lambda w: [{"group_key": "team@example.com", "email": "dan@example.com", "role": "OWNER"}],
+    "list_admin_activities": lambda w: [
+        {
+            "application_name": "login",
+            "user_key": BOB,
+            "start_time": MAY,
+            "end_time": JUNE,
+            "event_name": "login_success",
+            **PAGE,
+        }
     ],
     # Tasks
     "list_task_lists": lambda w: [{"max_results": 1, "page_token": "1"}],
@@ -332,6 +504,19 @@ CALLS: dict[str, Calls] = {
 # what an argument may be instead, where leaving it out is not allowed or says the same
 OTHER: dict[str, Any] = {
     "offset": 0,
+    "dimension": "COLUMNS",
+    "resource_name": "people/c9",
+    "name": "conferenceRecords/two",
+    "message_name": "spaces/bob/messages/m1",
+    "range": "A2:B3",
+    "column": "A",
+    "text_color": "#445566",
+    "color": "#445566",
+    "page_token": "7",
+    "read_mask": "urls",
+    "person": {"family_name": "Other"},
+    "submitted_after": "2026-08-02T00:00:00Z",
+    "thread": "spaces/team/threads/other",
     "draft_id": "r2",
     "filter_id": "f2",
 }

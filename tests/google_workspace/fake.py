@@ -176,6 +176,8 @@ def take(shelf: dict[str, Any], key: str) -> Any:
 
 def page(sent: Sent, items: list[Any], name: str, *, size: str = "maxResults", default: int = 100) -> dict[str, Any]:
     """One page of a list."""
+    if not sent.one("pageToken", "0").isdecimal():
+        raise Refusal(400, "invalid", "Invalid value for: pageToken")
     start, count = int(sent.one("pageToken", "0")), int(sent.one(size, str(default)))
     found: dict[str, Any] = {name: items[start : start + count]}
     return found | ({"nextPageToken": str(start + count)} if start + count < len(items) else {})

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
+import pickle
 import zipfile
 from typing import Any
 
@@ -13,13 +15,12 @@ from jsonschema import Draft202012Validator
 
 from connectors.google_workspace import CONNECTOR
 from errors import SignInNeeded
-from google_workspace import fake_calendar, fake_files, fake_mail, fake_tasks
+from google_workspace import fake_calendar, fake_files, fake_mail, fake_more, fake_org, fake_tasks
 from google_workspace.fake import ALICE, NOW, TOKEN, FakeGoogle
 from tools import Call, Context, Result
 
 TOOLS = {tool.name: tool for tool in CONNECTOR.tools}
 BOB = "bob@example.com"
-CORNERS: list[Any] = []  # what else furnishes a world, one function for each service
 
 
 class SignedIn:
@@ -44,14 +45,14 @@ class SignedIn:
 class World:
     """One fake Google, and Alice's connection to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_bare: bool = False) -> None:
         self.fake, self.clock = FakeGoogle(), Clock()
         self.settings: dict[str, Any] = {}
         self.signed_in = SignedIn(TOKEN)
         self.last_call = PatientCall(self.clock)
-        self.furnish()
-        for corner in CORNERS:
-            corner(self)
+        rooms, number, names = pickle.loads(furnished() if not is_bare else pickle.dumps(({}, 100, {})))
+        self.fake.rooms, self.fake.numbers = rooms, itertools.count(number)
+        vars(self).update(names)
 
     def furnish(self) -> None:
         """Mail from Bob, a meeting, a folder with files, a document, a sheet, tasks."""
@@ -122,6 +123,20 @@ class World:
         fake_tasks.room(fake)["lists"]["list2"] = {"id": "list2", "title": "Later"}
         fake_tasks.room(fake)["tasks"]["list2"] = {}
 
+    def furnish_more(self) -> None:
+        """A presentation, a form, contacts, a space with messages."""
+        fake = self.fake
+        self.deck = fake_more.add_deck(fake, "Umbrellas for all")
+        slide = fake_more.decks(fake)[self.deck]["slides"][0]
+        self.slide, self.box = slide["objectId"], slide["pageElements"][0]["objectId"]
+        self.form = fake_more.add_form(fake, "Party")
+        self.person = fake_more.add_person(fake, "Bob", "Baker", BOB)
+        fake_more.add_person(fake, "Carol", "Cook", "carol@example.com")
+        for user in ("alice", "bob"):
+            fake_org.add_member(fake, "team", user)
+        self.message = fake_org.add_message(fake, "team", "Hello all")
+        fake_org.add_message(fake, "team", "Hello again", self.message["thread"]["name"])
+
     def context(self, call: Call | None = None) -> Context:
         """What a tool gets."""
         self.last_call = call or PatientCall(self.clock)
@@ -150,6 +165,17 @@ class World:
         closed(name).validate(answer)
         assert self.fake.problems == []
         return answer
+
+
+@functools.cache
+def furnished() -> bytes:
+    """What is in a furnished world: it takes long to put there, and is quickly copied."""
+    world = World(is_bare=True)
+    bare = set(vars(world))
+    world.furnish()
+    world.furnish_more()
+    names = {name: value for name, value in vars(world).items() if name not in bare}
+    return pickle.dumps((world.fake.rooms, next(world.fake.numbers), names))
 
 
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
