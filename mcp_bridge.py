@@ -55,7 +55,8 @@ from protocol import (
 from store.mcp_sessions import McpSession
 from tools import Tool
 
-QUIET_SECONDS = 0.1  # a call that ends this soon without a word is answered as JSON, with the right status
+QUIET_SECONDS = 5  # a call that ends this soon without a word is answered as JSON, with the right status …
+IMPATIENT_SECONDS = 0.1  # … or this soon, if its client waits for progress and so for a first byte
 RUNS_CODE = frozenset({"tools/call", "prompts/get", "resources/read"})  # methods whose handlers may take long and report
 
 
@@ -258,7 +259,7 @@ class Bridge:
         self._streams[stream] = call
         outcome = self._workers.submit(self._run, turn, call)
         outcome.add_done_callback(lambda done: stream.finish(None if call.cancelled.is_set() else done.result()[1]))
-        if stream.is_silent_after(QUIET_SECONDS):
+        if stream.is_silent_after(IMPATIENT_SECONDS if call.wants_progress else QUIET_SECONDS):
             stream.close()
             return json_answer(*outcome.result())
         return Answer(200, streams.HEADERS, stream)

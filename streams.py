@@ -46,7 +46,6 @@ class EventStream:
         self._events: deque[bytes] = deque()
         self._last: bytes | None = None
         self._stopped = False
-        self._begun = threading.Event()
         self._lock = threading.Lock()
         self._open_ends = {"writer", "reader"}
         self._bell, self._rope = os.pipe()  # pulling the rope wakes the reading thread
@@ -58,19 +57,20 @@ class EventStream:
     def put(self, message: bytes) -> None:
         """Send one message; dropped if nobody reads any more."""
         self._events.append(frame(message))
-        self._begun.set()
         self._ring()
 
     def finish(self, message: bytes | None = None) -> None:
         """Send the last message, if there is one: the stream ends after it."""
         self._last = message
         self._end("writer", lambda: None)
-        self._begun.set()
         self._ring()
 
     def is_silent_after(self, seconds: float) -> bool:
-        """Whether the writer finishes within `seconds` without having put anything before its last message."""
-        self._begun.wait(seconds)
+        """Whether the writer finishes within `seconds` without having put anything before its last message.
+
+        Answers at once when it has put something, or when the reader has gone.
+        """
+        self._watch().poll(seconds * 1000)  # the bell stays unread, for the reader
         return "writer" not in self._open_ends and not self._events
 
     @property
@@ -96,10 +96,7 @@ class EventStream:
         self._ring()
 
     def _iterate(self) -> Iterator[bytes]:
-        poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
-        if self._connection is not None:
-            poll.register(self._connection, PEER_CLOSED)
+        poll = self._watch()
         yield OPENING
         while True:
             ready = dict(poll.poll(self._keepalive_seconds * 1000))
@@ -116,6 +113,14 @@ class EventStream:
                 return
             if not ready:
                 yield KEEPALIVE
+
+    def _watch(self) -> select.poll:
+        """What tells of events, and of the reader's end."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if self._connection is not None:
+            poll.register(self._connection, PEER_CLOSED)
+        return poll
 
     # --- both ---
 

@@ -19,6 +19,7 @@ from tools import Call
 from upstream_rpc import Rpc
 
 NO_COMMON_VERSION = "The server speaks no version of MCP that we do."
+LISTS = ("tools", "prompts", "resources")
 NO_GREETING = "The server's greeting cannot be understood."
 
 
@@ -104,3 +105,9 @@ def read_greeting(version: str, is_modern: bool, result: Mapping[str, Any], serv
         server=server if isinstance(server, dict) else {},
         instructions=instructions if isinstance(instructions, str) else None,
     )
+
+
+def find_wanted(capabilities: Mapping[str, Any]) -> dict[str, bool]:
+    """The changes that a server offers to tell of, as `subscriptions/listen` names them."""
+    offers = {kind: capabilities.get(kind) for kind in LISTS}
+    return {f"{kind}ListChanged": True for kind, offer in offers.items() if isinstance(offer, dict) and offer.get("listChanged")}

@@ -14,9 +14,9 @@ from fetch import Fetcher
 from links import Authorizer, Greeting, Hear, HttpTarget
 from tools import Call
 from upstream_endpoint import Endpoint, NotUnderstood, TimedOut
-from upstream_greeting import discover, initialize
+from upstream_greeting import discover, find_wanted, initialize
 from upstream_headers import FindSchema, ToolHeaders
-from upstream_listen import Listener, find_wanted
+from upstream_listen import Listener
 from upstream_posts import Posts, SessionGone
 from wire import Deadline
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
 
 from channels import Answer
 from errors import FetchError, SignInNeeded, ToolError
@@ -21,13 +20,6 @@ SILENCE_SECONDS = 600  # after so long without a byte the connection is taken fo
 FIRST_SECONDS, LAST_SECONDS = 1.0, 300.0  # between two tries, twice as long each time
 OPEN_SECONDS = 30
 PASSING = (404, 429)  # a session that is gone, and for which there soon will be another; too many requests
-LISTS = ("tools", "prompts", "resources")
-
-
-def find_wanted(capabilities: Mapping[str, Any]) -> dict[str, bool]:
-    """The changes that a server offers to tell of, as `subscriptions/listen` names them."""
-    offers = {kind: capabilities.get(kind) for kind in LISTS}
-    return {f"{kind}ListChanged": True for kind, offer in offers.items() if isinstance(offer, dict) and offer.get("listChanged")}
 
 
 class Listener:
@@ -67,7 +59,8 @@ class Listener:
                 raise ToolError("The server has no stream just now.")
             if answer.status != 200 or answer.kind != "text/event-stream":
                 return False
-            self._catch_up()
+            if not self._lines.last_id:
+                self._catch_up()
             answer.wait_until(Deadline(SILENCE_SECONDS))
             for piece in answer.pieces():
                 answer.wait_until(Deadline(SILENCE_SECONDS))

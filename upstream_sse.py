@@ -16,12 +16,13 @@ from links import Authorizer, Greeting, Hear, HttpTarget
 from strict_json import decode_json, encode_json
 from tools import Call
 from upstream_endpoint import MAX_BYTES, Endpoint, blame, feed, not_understood
-from upstream_greeting import initialize
+from upstream_greeting import discover, find_wanted, initialize
 from upstream_rpc import Message, Rpc
 from wire import Deadline
 
 OPEN_SECONDS = 20
 GREETING_SECONDS = 30.0
+PROBE_SECONDS = 5.0
 SEND_SECONDS = 20
 SILENCE_SECONDS = 3600  # after so long without a byte the stream is taken for dead
 POST = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -43,15 +44,11 @@ class SseLink:
         authorizer: Authorizer | None = None,
     ):
         self._seconds = target.seconds
-        self._endpoint = Endpoint(fetch, target, authorizer)
-        self._rpc = Rpc(self._send, hear, capabilities)
-        self._over = threading.Event()
-        self._failure = ""
-        self._path = ""
+        self._make = lambda: (Endpoint(fetch, target, authorizer), Rpc(self._send, hear, capabilities))
         self._version: str | None = None
+        self._begin()
         try:
-            self._open()
-            self.greeting = initialize(self._rpc, min(self._seconds, GREETING_SECONDS))
+            self.greeting = self._greet()
         except UpstreamRefused as error:
             self.close()
             raise UpstreamError(f"The server refuses to begin a session (error {error.code}).") from None
@@ -59,6 +56,29 @@ class SseLink:
             self.close()
             raise
         self._version = self.greeting.version
+        if self.greeting.is_modern and (wanted := find_wanted(self.greeting.capabilities)):
+            self._rpc.listen(wanted)
+
+    def _begin(self) -> None:
+        """Open the stream."""
+        self._endpoint, self._rpc = self._make()
+        self._over = threading.Event()
+        self._failure = self._path = ""
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> Greeting:
+        """Try the stateless era first, as on any stream that goes both ways. A server that hangs up on the question is older."""
+        try:
+            greeting = discover(self._rpc, min(self._seconds, PROBE_SECONDS))
+        except UpstreamError:
+            greeting = self._rpc.modern = None
+        if greeting is None and not self.is_alive:
+            self._begin()
+        return greeting or initialize(self._rpc, min(self._seconds, GREETING_SECONDS))
 
     @property
     def is_alive(self) -> bool:

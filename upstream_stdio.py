@@ -22,7 +22,7 @@ from errors import UpstreamError, UpstreamRefused
 from links import Greeting, Hear, StdioTarget
 from strict_json import decode_json, encode_json
 from tools import Call
-from upstream_greeting import NoCommonVersion, discover, initialize
+from upstream_greeting import NoCommonVersion, discover, find_wanted, initialize
 from upstream_rpc import Message, Rpc
 
 CHUNK = 65_536
@@ -35,7 +35,6 @@ PING_SECONDS = 3.0
 GREETING_SECONDS = 60.0  # the first start of a command may download it
 CODE_SECONDS = 0.5  # to learn with which code it ended
 MAX_KNOWN = 200
-LISTS = ("tools", "prompts", "resources")
 
 
 class StdioLink:
@@ -116,10 +115,7 @@ class StdioLink:
 
     def _listen(self) -> None:
         """Ask to be told of changed lists, which servers of the handshake era do unasked."""
-        offers = {kind: self.greeting.capabilities.get(kind) for kind in LISTS}
-        tell = [kind for kind, offer in offers.items() if isinstance(offer, dict) and offer.get("listChanged")]
-        wanted = {f"{kind}ListChanged": True for kind in tell}
-        if wanted:
+        if wanted := find_wanted(self.greeting.capabilities):
             self._rpc.listen(wanted)
 
     # --- what goes out ---

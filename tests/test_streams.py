@@ -132,6 +132,19 @@ def test_it_is_silent_only_if_the_last_message_is_the_first():
         stream.close()
 
 
+def test_it_does_not_wait_for_a_word_once_the_reader_has_gone():
+    ours, theirs = socket.socketpair()
+    stream = EventStream(ours)
+    threading.Timer(0.05, theirs.close).start()
+    begun = time.monotonic()
+
+    assert stream.is_silent_after(20) is False
+    assert time.monotonic() - begun < 10
+    stream.finish()
+    stream.close()
+    ours.close()
+
+
 def test_thousands_of_events_before_anybody_reads_do_not_block_the_writer():
     stream = EventStream(None)
     for _ in range(70_000):  # more than the pipe behind it can hold

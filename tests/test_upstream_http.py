@@ -850,7 +850,7 @@ def test_an_older_server_tells_on_a_stream_that_is_taken_up_again(upstream, link
     server = upstream(older(TELLS, GET=lambda asked: next(answers, plain(b"", "405 Method Not Allowed"))))
     link_to(server, hear=lambda method, params: heard.append(method)).request("tools/list", {}, Call())
     wait_for(lambda: server.methods().count("GET") == 3)
-    assert heard == ["notifications/tools/list_changed"] * 2
+    assert heard[len(TELLS) :] == ["notifications/tools/list_changed"] * 2  # the first ones are our own: what may have changed
     streams = [asked for asked in server.asked if asked.verb == "GET"]
     assert [asked.headers.get("last-event-id") for asked in streams] == [None, "e-1", "e-1"]
     assert {asked.headers["accept"] for asked in streams} == {"text/event-stream"}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_upstream import OLDER, STREAM, Asked, FakeUpstream, answered, chunk, event, note, question
+from fake_upstream import MODERN, OLDER, STREAM, Asked, FakeUpstream, answered, chunk, event, note, question
 from raw_server import RawServer, plain
 from test_upstream_http import CALL, DONE, FORBIDDEN, Ear, Key, ignore, wait_for
 
@@ -97,11 +97,33 @@ def test_it_begins_with_the_stream_and_the_handshake(start, link_to):
     link = link_to(server, {"roots": {}}, headers={"X-Api-Key": "k"})
     assert (link.greeting.version, link.greeting.is_modern, link.greeting.server) == (OLDER, False, {"name": "sse"})
     assert link.request("tools/call", CALL, Call()) == DONE
-    assert [(asked.verb, asked.path) for asked in server.asked] == [("GET", "/mcp")] + [("POST", "/messages?session=1")] * 3
-    assert server.methods()[1:] == ["initialize", "notifications/initialized", "tools/call"]
-    assert server.asked[1].message["params"]["capabilities"] == {"roots": {}}
+    assert [(asked.verb, asked.path) for asked in server.asked] == [("GET", "/mcp")] + [("POST", "/messages?session=1")] * 4
+    assert server.methods()[1:] == ["server/discover", "initialize", "notifications/initialized", "tools/call"]
+    assert server.asked[2].message["params"]["capabilities"] == {"roots": {}}
     assert all(asked.headers["x-api-key"] == "k" for asked in server.asked)
     assert not {name for asked in server.asked for name in asked.headers} & FORBIDDEN
+
+
+def test_a_newer_server_is_spoken_to_as_one(start, link_to):
+    about = {"supportedVersions": [MODERN], "capabilities": {"tools": {"listChanged": True}}, "ttlMs": 0, "cacheScope": "private"}
+    heard: list[str] = []
+    server = start(
+        server__discover=lambda asked: [answered(asked, resultType="complete", **about)],
+        subscriptions__listen=lambda asked: [note("notifications/tools/list_changed")],
+        tools__call=done,
+    )
+    link = link_to(server, hear=lambda method, params: heard.append(method))
+    assert (link.greeting.version, link.greeting.is_modern) == (MODERN, True)
+    assert link.request("tools/call", CALL, Call()) == DONE
+    assert server.methods() == ["GET", "server/discover", "subscriptions/listen", "tools/call"]
+    wait_for(lambda: heard == ["notifications/tools/list_changed"])
+
+
+def test_a_server_that_hangs_up_on_what_it_does_not_know_is_greeted_as_an_older_one(start, link_to):
+    server = start(server__discover=lambda asked: [None], tools__call=done)
+    link = link_to(server)
+    assert link.request("tools/call", CALL, Call()) == DONE
+    assert server.methods() == ["GET", "server/discover", "GET", "initialize", "notifications/initialized", "tools/call"]
 
 
 @pytest.mark.parametrize("endpoint", ["messages", "/messages", "{origin}/messages"])
@@ -250,7 +272,8 @@ def test_closing_closes_the_stream(start, link_to):
     assert time.monotonic() - started < 3
     link.close()
     assert not link.is_alive
-    assert server.methods() == ["GET", "initialize", "notifications/initialized", "tools/call"]  # it sees that the stream is gone
+    begun = ["GET", "server/discover", "initialize", "notifications/initialized"]
+    assert server.methods() == [*begun, "tools/call"]  # it sees that the stream is gone
 
 
 def test_a_refused_token_is_replaced_once(start, link_to):
