@@ -1,7 +1,8 @@
 """Sessions with other MCP servers, kept and used again: one pool for each process. Speaks no protocol and knows no page.
 
-A session belongs to one connection and to what its callers can be asked, for that is what the server was told. A server that
-cannot be reached is left alone for a while: whoever asks meanwhile is told at once, and no other connection notices.
+A session belongs to one connection and, in the handshake era, to what its callers can be asked, for that is what the server was
+told. A server that cannot be reached is left alone for a while: whoever asks meanwhile is told at once, and no other connection
+notices.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from store.connections import Connection, list_secrets
 from tools import Call
 from upstream_endpoint import Unreachable
 from upstream_opener import Opener
+from upstream_rpc import declare
 
 log = logging.getLogger("postern.upstream")
 
@@ -33,8 +35,7 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # for which a server is left alone, twice a
 MAX_SESSIONS = 8  # of one connection
 LOOK_SECONDS = 0.1  # between looks whether a caller who waits for a session still wants it
 STOP_SECONDS = 4.0
-# What a server may be told that a caller can be asked, and no more of it: callers cannot make us open sessions without end.
-ASKABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
+STATELESS = "every caller"  # the key of a session of the stateless era, in which each request says what its caller can be asked
 
 FindTarget = Callable[[str, Mapping[str, Any], Mapping[str, str]], HttpTarget | StdioTarget]
 
@@ -185,6 +186,7 @@ class Upstreams:
     def _find(self, place: Place, key: str) -> Session | None:
         """A session that lives, lent to one more."""
         with self._lock:
+            key = STATELESS if STATELESS in place.sessions else key
             session = place.sessions.get(key)
             if session is None or session.link.is_alive:
                 if session:
@@ -212,7 +214,7 @@ class Upstreams:
                 raise
             session = Session(link, users=1)
             with self._lock:
-                place.sessions[key] = session
+                place.sessions[STATELESS if link.greeting.is_modern else key] = session
                 session.is_dismissed = self._places.get(connection.id) is not place
         finally:
             place.opening.release()
@@ -279,15 +281,6 @@ class Upstreams:
                 self.tidy()
             except Exception as error:  # the next time may succeed
                 log.error("tidying failed: %s", trace(error))
-
-
-def declare(capabilities: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a server is told that its caller can be asked: the parts of it that we can pass on."""
-    return {
-        name: {part: {} for part in parts if part in capabilities[name]}
-        for name, parts in ASKABLE.items()
-        if isinstance(capabilities.get(name), Mapping)
-    }
 
 
 def dismiss(place: Place) -> list[Session]:

@@ -29,6 +29,7 @@ MAX_WAITING = 1000  # messages for one call; further notes are dropped, further 
 MAX_QUESTIONS = 100  # of a server during one call
 UNHEARD = ("notifications/cancelled", "notifications/subscriptions/acknowledged")  # of no interest to anybody above
 NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic/utilities/cancellation
+DECLARABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})  # RFC 5424 §6.2.1
 
@@ -50,7 +51,7 @@ class Exchange:
 
 
 class Rpc:
-    """What is under way on one session. `capabilities` are those we declare: what the caller can be asked.
+    """What is under way on one session. `capabilities` are those we declare at its beginning: what its callers can be asked.
 
     `modern` is the version of the stateless era to put into each request, None in the handshake era. `tells_cancelled` is false
     where the transport has another way to cancel.
@@ -147,7 +148,7 @@ class Rpc:
         if self.modern:
             meta[PROTOCOL_VERSION_META_KEY] = self.modern
             meta[CLIENT_INFO_META_KEY] = PRODUCT
-            meta[CLIENT_CAPABILITIES_META_KEY] = self.capabilities
+            meta[CLIENT_CAPABILITIES_META_KEY] = declare(call.capabilities) if call else {}
             if call and call.log_level:  # this era sends no log line unless asked (MCP 2026-07-28, server/utilities/logging)
                 meta[LOG_LEVEL_META_KEY] = call.log_level
         stamped = {name: value for name, value in params.items() if name != "_meta"} | ({"_meta": meta} if meta else {})
@@ -312,3 +313,12 @@ def is_id(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a value is a JSON number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def declare(capabilities: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a server is told that its caller can be asked: the parts of it that we can pass on."""
+    return {
+        name: {part: {} for part in parts if part in capabilities[name]}
+        for name, parts in DECLARABLE.items()
+        if isinstance(capabilities.get(name), Mapping)
+    }

@@ -12,11 +12,17 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from sdk_revision import NEWEST
+
+# What comes now must find the revisions as that leaves them.
+# isort: split
 import anyio
 import mcp_types as types
 import uvicorn
 from fixture_connector import CONNECTOR, Changes
 from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import server as lowlevel
+from mcp.server.runner import serve_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
@@ -45,6 +51,8 @@ RESOURCES = {resource.uri: resource for resource in CONNECTOR.resources}
 PROMPTS = {prompt.name: prompt for prompt in CONNECTOR.prompts}
 BUS = InMemorySubscriptionBus()
 
+if NEWEST:
+    lowlevel.serve_dual_era_loop = serve_loop
 warnings.simplefilter("ignore")  # the SDK's own, about sampling, roots and logging
 
 
@@ -236,7 +244,7 @@ def make_server() -> Server:
 def serve_http(port: int) -> None:
     """Streamable HTTP, both eras, with sessions in the older one."""
     app = make_server().streamable_http_app(host="127.0.0.1")
-    if OLDEST_ONLY:
+    if NEWEST:
         app.add_middleware(RefuseModern)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
@@ -273,27 +281,13 @@ class RefuseModern:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         version = dict(scope.get("headers") or ()).get(b"mcp-protocol-version", b"").decode()
-        if scope["type"] == "http" and version in MODERN_PROTOCOL_VERSIONS:
+        if scope["type"] == "http" and version == "2026-07-28":
             error = {"code": -32600, "message": f"Bad Request: Unsupported protocol version: {version}"}
             await JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
-OLDEST_ONLY = sys.argv[-1] if sys.argv[-1].startswith("20") else ""
-
-
-def speak_only(revision: str) -> None:
-    """Make the SDK believe that `revision` is the newest there is."""
-    import mcp.server.runner as runner  # noqa: PLC0415
-
-    older = tuple(version for version in runner.HANDSHAKE_PROTOCOL_VERSIONS if version <= revision)
-    runner.HANDSHAKE_PROTOCOL_VERSIONS, runner.LATEST_HANDSHAKE_VERSION = older, revision
-    runner.MODERN_PROTOCOL_VERSIONS = ()
-
-
 if __name__ == "__main__":
-    if OLDEST_ONLY:
-        speak_only(OLDEST_ONLY)
     kind = sys.argv[1]
     serve_stdio() if kind == "stdio" else {"http": serve_http, "sse": serve_sse}[kind](int(sys.argv[2]))

@@ -30,7 +30,7 @@ from upstream_opener import Opener
 class FakeLink:
     """A session that answers what it was opened with."""
 
-    greeting = Greeting("2026-07-28", True, {}, {"name": "fake"})
+    greeting = Greeting("2025-11-25", False, {}, {"name": "fake"})
 
     def __init__(self, opened: tuple[Any, ...]):
         self.opened, self.is_alive, self.closed, self.tidied = opened, True, 0, 0
@@ -163,6 +163,13 @@ def test_each_connection_and_each_kind_of_caller_has_its_own(pool, opener):
         ("c1", {"elicitation": {"url": {}}, "roots": {}}),
         ("c1", {"sampling": {"tools": {}}}),
     ]
+
+
+def test_callers_of_a_server_of_the_stateless_era_share_one(pool, opener, monkeypatch):
+    monkeypatch.setattr(FakeLink, "greeting", Greeting("2026-07-28", True, {}, {"name": "fake"}))
+    for call in (Call(), Asker(elicitation={}), Asker(roots={})):
+        pool.request(connection(), "tools/call", CALL, call)
+    assert len(opener.links) == 1
 
 
 @pytest.mark.parametrize("odd", [None, "x", [], 5, True])

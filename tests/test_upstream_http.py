@@ -48,6 +48,7 @@ class Ear(Call):
         self._answer = answer
 
     wants_progress = True
+    capabilities = {"elicitation": {}, "sampling": {}, "roots": {}}  # noqa: RUF012
 
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         self.said.append((progress, total, message))
@@ -129,7 +130,7 @@ def test_a_server_of_the_stateless_era_is_asked_what_it_is(upstream, link_to):
     first = server.asked[0]
     assert (first.headers["mcp-protocol-version"], first.headers["mcp-method"]) == (MODERN, "server/discover")
     assert first.headers["accept"] == "application/json, text/event-stream"
-    assert first.message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {"elicitation": {"form": {}}}
+    assert first.message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {}  # each request has its own
     assert first.message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == MODERN
     assert first.message["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"] == "postern"
     assert server.methods() == ["server/discover"]

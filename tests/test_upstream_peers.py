@@ -54,7 +54,7 @@ def is_open(port: int) -> bool:
 def link(peer: tuple[str, int]) -> Iterator[Link]:
     """A session with it."""
     kind, port = peer
-    make, path = (SseLink, "/sse") if kind == "sse" else (HttpLink, "/mcp")
+    make, path = (SseLink, "/sse") if kind.startswith("sse") else (HttpLink, "/mcp")
     opened = make(HttpTarget(f"http://127.0.0.1:{port}{path}", seconds=20), Fetcher({f"127.0.0.1:{port}"}), SOME_ASKED, ignore)
     yield opened
     opened.close()

@@ -257,9 +257,16 @@ def test_when_the_session_ends_all_waiting_and_later_requests_fail(rpc: Rpc, wir
 # --- what goes out ---
 
 
+class Curious(Call):
+    """Wants to hear log lines, and can be sent to a page."""
+
+    log_level = "warning"
+    capabilities = {"elicitation": {"url": {}}, "experimental": {}}  # noqa: RUF012
+
+
 def test_the_stateless_era_says_everything_in_each_request(rpc: Rpc, wire: Wire):
     rpc.modern = "2026-07-28"
-    with asking(rpc, params={"_meta": {"x": 1}}) as answer:
+    with asking(rpc, Curious(), params={"_meta": {"x": 1}}) as answer:
         meta = wire.wait_for(1)[0]["params"]["_meta"]
         rpc.take(response(1))
         assert answer.result() == {}
@@ -267,14 +274,9 @@ def test_the_stateless_era_says_everything_in_each_request(rpc: Rpc, wire: Wire)
     assert meta == {
         "x": 1,
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}},  # this very caller's
+        "io.modelcontextprotocol/logLevel": "warning",
     }
-
-
-class Curious(Call):
-    """Wants to hear log lines."""
-
-    log_level = "warning"
 
 
 @pytest.mark.parametrize(("modern", "asked"), [("2026-07-28", "warning"), (None, None)])
