@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any
 
 from errors import FetchError, ToolError
@@ -27,6 +28,14 @@ class OutOfTime(ToolError):
     """The call may last no longer; what was not done by now is not done."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a service's answers are read: what status one amounts to, and how many seconds it asks to wait; None: it does not."""
+
+    status: Callable[[Response], int]
+    wait: Callable[[Response], float | None]
+
+
 class Patience:
     """The time that one call has, and how it is spent on waiting."""
 
@@ -39,24 +48,28 @@ class Patience:
         """The seconds that the call has taken so far."""
         return time.monotonic() - self._began
 
+    def seconds_left(self) -> float:
+        """The seconds that the call may still take."""
+        return self._seconds - self.passed()
+
     def seconds_for_request(self) -> float:
         """How long the next request may take. Raises OutOfTime if there is no time left."""
-        left = self._seconds - self.passed()
+        left = self.seconds_left()
         if left <= 0:
             raise OutOfTime(f"{self._service} took too long: this call has no time left.")
         return min(REQUEST_SECONDS, left)
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the call is cancelled; raises Cancelled then, and OutOfTime if the call cannot last so long."""
-        if seconds > self._seconds - self.passed():
+        if seconds > self.seconds_left():
             raise OutOfTime(f"{self._service} asks to wait {int(seconds) + 1} seconds, which is longer than this call can last.")
         self._call.cancelled.wait(seconds)
         self._call.check_cancelled()
 
-    def insist(self, method: str, send: Callable[[], Response], find_status: Callable[[Response], int]) -> Response:
+    def insist(self, method: str, send: Callable[[], Response], reading: Reading) -> Response:
         """What `send` answers in the end: what passes is tried again. A POST is not, unless it was refused for the rate alone.
 
-        `find_status` tells what an answer amounts to, where a service says 429 in words of its own. Raises FetchError, OutOfTime.
+        Raises FetchError or OutOfTime.
         """
         for attempt in range(TRIES):
             self._call.check_cancelled()
@@ -70,17 +83,19 @@ class Patience:
                     raise
                 self.pause(back_off(attempt))
                 continue
-            status = find_status(response)
+            status = reading.status(response)
             if is_last or not may_repeat(method, status):
                 return response
-            seconds = read_wait(response)
+            seconds = reading.wait(response)
             if status == 429 and seconds is not None:
                 self._resume = self.passed() + seconds
             self.pause(back_off(attempt) if seconds is None else seconds)
         raise AssertionError("the last try returns or raises")
 
-    def run_all(self, jobs: Iterable[Callable[[], Any]], *, workers: int = 5, what: str = "") -> list[Any]:
-        """What the jobs answer, in order, a ToolError for each that failed; `what` they are is reported as they get done."""
+    def run_all(
+        self, jobs: Iterable[Callable[[], Any]], *, workers: int = 5, tell: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """What the jobs answer, in order, a ToolError for each that failed. `tell` hears how many are done."""
         jobs = list(jobs)
         if len(jobs) <= 1:
             return [attempt_job(job) for job in jobs]
@@ -88,21 +103,20 @@ class Patience:
         with ThreadPoolExecutor(max_workers=min(workers, MAX_WORKERS, len(jobs))) as pool:
             futures = [pool.submit(attempt_job, job, stop) for job in jobs]
             try:
-                self._watch(futures, what)
+                self._watch(futures, tell)
             except BaseException:
                 stop.set()  # what has not begun never does
                 raise
         return [future.result() for future in futures]
 
-    def _watch(self, futures: list[Future[Any]], what: str) -> None:
+    def _watch(self, futures: list[Future[Any]], tell: Callable[[int], None] | None) -> None:
         """Wait for all, saying how many are done, and noticing when nobody waits any more."""
         left, told = set(futures), 0
         while left:
             _, left = wait(left, timeout=TICK_SECONDS)
             self._call.check_cancelled()
-            count = len(futures) - len(left)
-            if what and count > told:
-                self._call.progress(count, len(futures), f"{count} of {len(futures)} {what}")
+            if tell and (count := len(futures) - len(left)) > told:
+                tell(count)
                 told = count
 
 

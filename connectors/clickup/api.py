@@ -5,11 +5,9 @@ from __future__ import annotations
 import json as jsonlib
 import random
 import re
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -18,17 +16,11 @@ from connectors.clickup.refusals import Refused, explain
 from connectors.clickup.settings import Settings, read_settings
 from errors import FetchError, ToolError
 from fetch import VENDOR, Response
+from service_calls import Patience, Reading
 from tools import Context
 
 BASE_URL = "https://api.clickup.com/api"
-BUDGET_SECONDS = 55  # for all that one call does: assistants give up after a minute
-REQUEST_SECONDS = 30
 MAX_BYTES = 16 * 1024 * 1024
-TRIES = 4
-FIRST_PAUSE = 0.25
-RETRIED = (429, 500, 502, 503, 504)
-MAX_WORKERS = 10
-TICK_SECONDS = 0.2
 ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 # how long a copy is good for, by kind, in seconds; 0 for what has to be true at this moment
@@ -67,8 +59,7 @@ class Api:
     def __init__(self, context: Context):
         self.context = context
         self.settings: Settings = read_settings(context)
-        self._began = time.monotonic()
-        self._resume = 0.0  # no request before this moment: the rate limit said so
+        self._patience = Patience(context.call, "ClickUp")
         self._team_id: str | None = self.settings.team_id
 
     # --- time ---
@@ -76,18 +67,11 @@ class Api:
     @property
     def now(self) -> float:
         """The time, in epoch seconds."""
-        return self.context.now + time.monotonic() - self._began
+        return self.context.now + self._patience.passed()
 
     def seconds_left(self) -> float:
         """The seconds that this call may still take."""
-        return BUDGET_SECONDS - (time.monotonic() - self._began)
-
-    def _pause(self, seconds: float) -> None:
-        """Wait, unless the call is cancelled; raises Cancelled then, and ToolError if the call cannot last so long."""
-        if seconds > self.seconds_left():
-            raise OutOfTime(f"ClickUp asks to wait {int(seconds) + 1} seconds, which is longer than this call can last.")
-        self.context.call.cancelled.wait(seconds)
-        self.context.call.check_cancelled()
+        return self._patience.seconds_left()
 
     # --- reading ---
 
@@ -97,9 +81,7 @@ class Api:
         """What ClickUp answers to a GET, or a copy that is not too old. `fresh` wants no copy."""
         return self.get_all([Request("GET", path, ids, params or {})], kind=kind, fresh=fresh)[0]
 
-    def get_all(
-        self, requests: Iterable[Request], *, kind: str, fresh: bool = False, workers: int = 5
-    ) -> list[dict[str, Any]]:
+    def get_all(self, requests: Iterable[Request], *, kind: str, fresh: bool = False, workers: int = 5) -> list[dict[str, Any]]:
         """The answers to several GETs, in order; the first refusal is raised."""
         answers = self.try_all(requests, kind=kind, fresh=fresh, workers=workers)
         for answer in answers:
@@ -139,39 +121,14 @@ class Api:
 
     def send(self, request: Request) -> dict[str, Any]:
         """ClickUp's answer, after waiting and trying again where that helps. Raises Refused, FetchError or OutOfTime."""
-        for attempt in range(TRIES):
-            self.context.call.check_cancelled()
-            if (seconds := self._resume - self.now) > 0:
-                self._pause(seconds)
-            last = attempt == TRIES - 1
-            try:
-                response = self._send_once(request)
-            except FetchError:
-                if last or request.method == "POST":  # it may have arrived: sent twice, it would be done twice
-                    raise
-                self._pause(back_off(attempt))
-                continue
-            if response.status < 400:
-                return read_body(response)
-            if last or not may_repeat(request.method, response.status):
-                break
-            self._pause(self._find_pause(response, attempt))
+        reading = Reading(lambda response: response.status, lambda response: read_wait(response, self.now))
+        response = self._patience.insist(request.method, lambda: self._send_once(request), reading)
+        if response.status < 400:
+            return read_body(response)
         raise explain(response, self.settings.token)
-
-    def _find_pause(self, response: Response, attempt: int) -> float:
-        """How long to wait after a refusal that will pass. A rate limit holds for every request of this call."""
-        seconds = read_wait(response, self.now)
-        if seconds is None:
-            return back_off(attempt)
-        if response.status == 429:
-            self._resume = self.now + seconds
-        return seconds
 
     def _send_once(self, request: Request) -> Response:
         token = self.settings.token
-        seconds = self.seconds_left()
-        if seconds <= 0:
-            raise OutOfTime("ClickUp took too long: this call has no time left.")
         return self.context.fetch.request(
             request.method,
             BASE_URL + fill(request.path, request.ids),
@@ -184,7 +141,7 @@ class Api:
             params=as_query(request.params),
             json=request.json,
             form=request.form,
-            timeout=min(REQUEST_SECONDS, seconds),
+            timeout=self._patience.seconds_for_request(),
             max_bytes=MAX_BYTES,
         )
 
@@ -192,27 +149,8 @@ class Api:
         self, requests: list[Request], *, workers: int = 5, tell: Callable[[int], None] | None = None
     ) -> list[dict[str, Any] | ToolError]:
         """The answers to several requests, in order, a ToolError for each that failed. `tell(done)` hears of the progress."""
-        if len(requests) <= 1:
-            return [self._try_to_send(request) for request in requests]
-        stop = threading.Event()
-        with ThreadPoolExecutor(max_workers=min(workers, MAX_WORKERS, len(requests))) as pool:
-            futures = [pool.submit(self._try_to_send, request, stop) for request in requests]
-            try:
-                watch(futures, self.context.call.check_cancelled, tell)
-            except BaseException:
-                stop.set()  # what has not begun never does
-                raise
-        return [future.result() for future in futures]
-
-    def _try_to_send(self, request: Request, stop: threading.Event | None = None) -> dict[str, Any] | ToolError:
-        if stop is not None and stop.is_set():
-            return OutOfTime("It was not tried: the call had ended.")
-        try:
-            return self.send(request)
-        except ToolError as error:
-            return error
-        except FetchError as error:
-            return ToolError(str(error))
+        jobs = [partial(self.send, request) for request in requests]
+        return self._patience.run_all(jobs, workers=workers, tell=tell)
 
     # --- the workspace ---
 
@@ -242,10 +180,6 @@ class Api:
     def task_query(self, task_id: str) -> dict[str, Any]:
         """What a request has to say besides the id of a task: for a custom one such as DEV-42, that it is custom."""
         return {"custom_task_ids": True, "team_id": self.team_id()} if "-" in task_id else {}
-
-
-class OutOfTime(ToolError):
-    """The call may last no longer; what was not done by now is not done."""
 
 
 # --- requests ---
@@ -297,11 +231,6 @@ def objects(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def may_repeat(method: str, status: int) -> bool:
-    """Whether a refused request may be sent again. After 429 nothing was done; after other errors a POST might have been."""
-    return status in RETRIED and (status == 429 or method != "POST")
-
-
 def read_wait(response: Response, now: float) -> float | None:
     """The seconds that ClickUp asks to wait: `Retry-After`, or until `X-RateLimit-Reset` (epoch seconds)."""
     for header, base in (("Retry-After", 0.0), ("X-RateLimit-Reset", now)):
@@ -309,22 +238,6 @@ def read_wait(response: Response, now: float) -> float | None:
         if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", text) and (response.status == 429 or header == "Retry-After"):
             return max(float(text) - base, 0.0) + random.uniform(0.05, 0.25)
     return None
-
-
-def back_off(attempt: int) -> float:
-    """Twice as long each time, with some jitter."""
-    return FIRST_PAUSE * 2**attempt * random.uniform(0.8, 1.2)
-
-
-def watch(futures: list[Future[Any]], check: Callable[[], None], tell: Callable[[int], None] | None) -> None:
-    """Wait for all, saying how many are done, and noticing when nobody waits any more."""
-    left, told = set(futures), 0
-    while left:
-        _, left = wait(left, timeout=TICK_SECONDS)
-        check()
-        if tell and (count := len(futures) - len(left)) > told:
-            tell(count)
-            told = count
 
 
 def is_missing(error: Any) -> bool:

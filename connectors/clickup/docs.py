@@ -9,13 +9,13 @@ from typing_extensions import TypedDict
 
 from connectors.clickup.access import Target
 from connectors.clickup.api import Api, Request, objects
-from connectors.clickup.fitting import Answer, Report, compact
 from connectors.clickup.moments import show_moment
 from connectors.clickup.plans import Outcome, Step, Steps, reads, writes
 from connectors.clickup.shapes import DocId, FolderId, Markdown, Name, PageId, Query, SpaceId, WorkspaceId
 from connectors.clickup.task_pages import likeness
 from connectors.clickup.task_reading import Page as PageNumber
 from errors import ToolError
+from fitting import Answer, Report, compact
 
 DOCS = "/v3/workspaces/{workspace_id}/docs"
 DOC = DOCS + "/{doc_id}"

@@ -8,10 +8,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, Request, objects
-from connectors.clickup.fitting import Answer, compact
 from connectors.clickup.places import find_place
 from connectors.clickup.plans import Step, Steps, reads, writes
 from connectors.clickup.shapes import FieldId, Fresh, ListId, Path, TaskId
+from fitting import Answer, compact
 
 
 class FieldOption(TypedDict):

@@ -7,8 +7,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from connectors.clickup.api import Api, OutOfTime, objects
-from connectors.clickup.fitting import Answer, Report, compact
+from connectors.clickup.api import Api, objects
 from connectors.clickup.places import (
     Place,
     ask_for_folders,
@@ -23,6 +22,8 @@ from connectors.clickup.places import (
 from connectors.clickup.plans import reads
 from connectors.clickup.shapes import FolderId, Fresh, Named, Path, SpaceId, WorkspaceId
 from errors import ToolError
+from fitting import Answer, Report, compact
+from service_calls import OutOfTime
 
 Limit = Annotated[int, Field(ge=1, le=500)]
 Depth = Annotated[int, Field(ge=1, le=4, description="1 workspaces, 2 spaces, 3 folders and lists, 4 lists in folders.")]

@@ -9,10 +9,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, objects
-from connectors.clickup.fitting import Answer
 from connectors.clickup.plans import reads
 from connectors.clickup.shapes import Fresh, Member, Query, TeamId, show_member
 from errors import ToolError
+from fitting import Answer
 
 Identifiers = Annotated[
     list[Query], Field(min_length=1, max_length=50, description='Names, e-mail addresses or ids; "me" is this account.')

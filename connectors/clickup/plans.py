@@ -16,8 +16,8 @@ from typing_extensions import TypedDict
 
 from connectors.clickup.access import Access, Target, targets_of
 from connectors.clickup.api import Api, Request
-from connectors.clickup.fitting import Answer, fit
 from errors import FetchError, ToolError
+from fitting import Answer, fit
 from tools import Context, Tool, tool
 
 Confirm = Annotated[Literal["yes"] | None, Field(description='"yes" once the person agrees; without it nothing is changed.')]

@@ -10,10 +10,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api
-from connectors.clickup.fitting import Answer
 from connectors.clickup.plans import reads
 from errors import ToolError
 from fetch import VENDOR
+from fitting import Answer
 
 HOST = "developer.clickup.com"
 INDEX_URL = f"https://{HOST}/llms.txt"

@@ -9,7 +9,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, objects
-from connectors.clickup.fitting import Report, compact
 from connectors.clickup.moments import DAY_MS, read_ms
 from connectors.clickup.plans import reads
 from connectors.clickup.selection import Container, Filters, People, choose_container, read_tasks
@@ -28,6 +27,7 @@ from connectors.clickup.shapes import (
     status_of,
 )
 from connectors.clickup.task_reading import ManyLists, Statuses, Subtasks
+from fitting import Report, compact
 
 SAMPLE = 5
 DEFAULT_RISK_DAYS = 5

@@ -8,12 +8,12 @@ from typing import Any
 
 from connectors.clickup.api import Api, objects
 from connectors.clickup.docs import DOC, ONE_PAGE, flatten, get_pages, list_docs, show_doc, show_page
-from connectors.clickup.fitting import fit
 from connectors.clickup.hierarchy import Walk, show_list, show_workspace
 from connectors.clickup.places import as_place, list_spaces, list_workspaces
 from connectors.clickup.shapes import show_brief
 from connectors.clickup.task_pages import ask_list
 from errors import ToolError
+from fitting import fit
 from tools import Context, ResourceTemplate
 
 JSON = "application/json"

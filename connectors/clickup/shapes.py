@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import objects
-from connectors.clickup.fitting import compact
 from connectors.clickup.moments import read_ms, show_moment
+from fitting import compact
 
 NUMBER = r"^[0-9]{1,20}$"
 WORD = r"^[A-Za-z0-9_-]{1,100}$"

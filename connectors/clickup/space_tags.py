@@ -7,10 +7,10 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, Request, objects
-from connectors.clickup.fitting import Answer, compact
 from connectors.clickup.plans import Outcome, Step, Steps, reads, writes
 from connectors.clickup.shapes import Color, Fresh, SpaceId, TagName
 from errors import ToolError
+from fitting import Answer, compact
 
 WHITE, VIOLET = "#FFFFFF", "#7B68EE"
 TAG = "/v2/space/{space_id}/tag/{tag_name}"

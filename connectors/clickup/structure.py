@@ -7,12 +7,12 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 
 from connectors.clickup.api import Api, Request
-from connectors.clickup.fitting import compact
 from connectors.clickup.hierarchy import Folder, ListInfo, show_folder, show_list
 from connectors.clickup.places import as_place, find_place, resolve_path
 from connectors.clickup.plans import Outcome, Step, Steps, writes
 from connectors.clickup.shapes import WORD, FolderId, ListId, Markdown, Name, Path, SpaceId
 from errors import ToolError
+from fitting import compact
 
 TemplateId = Annotated[str, Field(pattern=WORD, description="A list template's id, such as t-15363293.")]
 # what a template may bring along (POST list_template: `options`)

@@ -10,10 +10,10 @@ from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, Request
 from connectors.clickup.docs import DOCS
-from connectors.clickup.fitting import Answer, compact
 from connectors.clickup.plans import reads
 from connectors.clickup.shapes import Fresh
 from errors import ToolError
+from fitting import Answer, compact
 from tools import Tool
 
 Verbose = Annotated[bool, Field(description="True: say more.")]

@@ -8,7 +8,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, is_missing, objects
-from connectors.clickup.fitting import Answer, Report
 from connectors.clickup.plans import reads
 from connectors.clickup.refusals import Refused
 from connectors.clickup.shapes import (
@@ -40,6 +39,7 @@ from connectors.clickup.task_pages import (
     take_page,
 )
 from errors import ToolError
+from fitting import Answer, Report
 
 Page = Annotated[int, Field(ge=0, le=1000, description="Which page; the first is 0.")]
 PageSize = Annotated[int, Field(ge=1, le=100)]

@@ -9,13 +9,13 @@ from typing_extensions import TypedDict
 
 from connectors.clickup.access import Target
 from connectors.clickup.api import Api, Request, objects
-from connectors.clickup.fitting import Answer, Report, compact
 from connectors.clickup.moments import Moment, parse_moment, parse_range, read_ms, show_moment
 from connectors.clickup.plans import Outcome, Step, Steps, reads, writes
 from connectors.clickup.shapes import WORD, Named, TaskId, TeamId, show_named, show_user
 from connectors.clickup.task_pages import real_task_id
 from connectors.clickup.task_reading import Page, PageSize
 from errors import ToolError
+from fitting import Answer, Report, compact
 
 EntryId = Annotated[str, Field(pattern=WORD, description="A time entry's id.")]
 Duration = Annotated[int, Field(ge=1, le=366 * 86_400_000, description="Milliseconds.")]

@@ -10,7 +10,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, Request, objects
-from connectors.clickup.fitting import Report, compact
 from connectors.clickup.moments import Moment, parse_range, read_ms, show_duration, show_moment
 from connectors.clickup.plans import reads
 from connectors.clickup.refusals import Refused
@@ -32,6 +31,7 @@ from connectors.clickup.task_pages import MAX_PAGES, PAGE, Found, holds_words, i
 from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, get_task
 from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of
 from errors import ToolError
+from fitting import Report, compact
 
 MOST_TASKS = 50
 OWN_ONLY = "Only this account's own time: ClickUp shows that of others to owners and admins only."

@@ -8,12 +8,12 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from connectors.clickup.api import Api, Request
-from connectors.clickup.fitting import compact
 from connectors.clickup.places import find_place
 from connectors.clickup.plans import Outcome, Step, Steps, writes
 from connectors.clickup.shapes import ListId, Name, Path, SpaceId, TagName, ViewId
 from connectors.clickup.task_reading import Statuses
 from errors import ToolError
+from fitting import compact
 
 ViewType = Literal["list", "board", "calendar", "table", "timeline", "workload", "activity", "map", "conversation", "gantt"]
 # all that ClickUp wants to hear of a view (POST view: each of these is required)

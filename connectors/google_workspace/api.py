@@ -13,10 +13,11 @@ from connectors.google_workspace.refusals import explain, lacks_scope, status_of
 from connectors.google_workspace.settings import char_limit
 from errors import FetchError, SignInNeeded, ToolError
 from fetch import VENDOR, Response
-from service_calls import Patience
+from service_calls import Patience, Reading, read_wait
 from tools import Context, Tool
 
 MAX_BYTES = 32 * 1024 * 1024
+READING = Reading(status_of, read_wait)
 BASES = {
     "gmail": "https://gmail.googleapis.com/gmail/v1/users/me",
     "calendar": "https://www.googleapis.com/calendar/v3",
@@ -123,7 +124,10 @@ class Api:
         def job(request: Request) -> Callable[[], dict[str, Any]]:
             return lambda: read_body(self._try(request, headers))
 
-        return self._patience.run_all([job(request) for request in requests], what=what)
+        def tell(done: int) -> None:
+            self.context.call.progress(done, len(requests), f"{done} of {len(requests)} {what}")
+
+        return self._patience.run_all([job(request) for request in requests], tell=tell if what else None)
 
     # --- one request ---
 
@@ -148,7 +152,7 @@ class Api:
                 max_bytes=MAX_BYTES,
             )
 
-        response = self._patience.insist(request.method, send, status_of)
+        response = self._patience.insist(request.method, send, READING)
         if response.status == 401:
             raise NotLetIn(response)
         if lacks_scope(response):

@@ -113,7 +113,7 @@ def create_space(
     space_type: Literal["SPACE", "GROUP_CHAT"] = "SPACE",
     external_user_allowed: bool = False,
 ) -> SpaceMade:
-    """Create a space."""
+    """Create a space in Chat."""
     body = {"displayName": display_name, "spaceType": space_type, "externalUserAllowed": external_user_allowed}
     return {"space": show_space(api.post("chat", "spaces", body))}
 

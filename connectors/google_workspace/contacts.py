@@ -97,13 +97,13 @@ def search_contacts(
 
 @reads(*READ, title="Read contact")
 def get_contact(api: Api, resource_name: ResourceName) -> ContactShown:
-    """Read a contact."""
+    """Read what is known of a contact."""
     return {"contact": show_contact(get_person(api, resource_name))}
 
 
 @writes(*WRITE, title="Create contact")
 def create_contact(api: Api, person: Person) -> ContactShown:
-    """Create a contact."""
+    """Create a contact of this account."""
     body = write_person(person)
     if not body:
         raise ToolError("Say something about the person.")

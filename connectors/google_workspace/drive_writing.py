@@ -89,7 +89,7 @@ def update_drive_file_content(
 
 @writes(*WRITE, title="Create folder")
 def create_drive_folder(api: Api, folder_name: FileName, parent_folder_id: FolderId = "root") -> FileMade:
-    """Create a folder."""
+    """Create a folder on Drive, inside of another one."""
     return change(api, "POST", "files", {"name": folder_name, "mimeType": FOLDER, "parents": [parent_folder_id]})
 
 

@@ -45,7 +45,7 @@ class FilterMade(Answer):
     filter: ShownFilter
 
 
-@writes(*WRITE, title="Change labels of mail", idempotent=True)
+@writes(*WRITE, title="Change labels of mail", destructive=True, idempotent=True)
 def modify_gmail_message_labels(
     api: Api, message_ids: MessageIds, add_label_ids: LabelIds | None = None, remove_label_ids: LabelIds | None = None
 ) -> Done:
@@ -104,11 +104,11 @@ def trash_gmail_thread(api: Api, thread_id: ThreadId) -> Done:
 
 @writes(*WRITE, title="Create label")
 def create_gmail_label(api: Api, name: LabelName, show_in_label_list: bool = True) -> LabelMade:
-    """Create a label."""
+    """Create a label for mail, inside of another one if its name says so."""
     return {"label": show_label(api.post("gmail", "labels", label_body(name, show_in_label_list)))}
 
 
-@writes(*WRITE, title="Change label", idempotent=True)
+@writes(*WRITE, title="Change label", destructive=True, idempotent=True)
 def update_gmail_label(
     api: Api, label_id: LabelId, name: LabelName | None = None, show_in_label_list: bool | None = None
 ) -> LabelMade:

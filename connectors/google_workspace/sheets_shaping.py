@@ -31,7 +31,7 @@ def create_spreadsheet(
     title: Annotated[str, Field(min_length=1, max_length=1000)],
     sheet_titles: Annotated[list[TabTitle] | None, Field(max_length=50)] = None,
 ) -> Spreadsheet:
-    """Create a spreadsheet."""
+    """Create a spreadsheet with one or more sheets."""
     sheets = [{"properties": {"title": name}} for name in sheet_titles] if sheet_titles else None
     return show_spreadsheet(api.post("sheets", "spreadsheets", given(properties={"title": title}, sheets=sheets)))
 
@@ -51,7 +51,7 @@ def add_sheet(
     return {"sheet": show_tab(part(part(reply, "addSheet"), "properties"))}
 
 
-@writes(*WRITE, title="Rename, move or hide sheet", idempotent=True)
+@writes(*WRITE, title="Rename, move or hide sheet", destructive=True, idempotent=True)
 def update_sheet(
     api: Api,
     spreadsheet_id: SpreadsheetId,

@@ -86,7 +86,7 @@ def create_task_list(api: Api, title: Title) -> ListMade:
     return {"task_list": show_list(api.post("tasks", "users/@me/lists", {"title": title}))}
 
 
-@writes(*WRITE, title="Rename task list", idempotent=True)
+@writes(*WRITE, title="Rename task list", destructive=True, idempotent=True)
 def update_task_list(api: Api, task_list_id: ListId, title: Title) -> ListMade:
     """Give a list of tasks another name."""
     return {"task_list": show_list(api.patch("tasks", "users/@me/lists/{list_id}", {"title": title}, list_id=task_list_id))}
@@ -129,7 +129,7 @@ def list_tasks(
 
 @reads(*READ, title="Read task")
 def get_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> TaskMade:
-    """Read a task."""
+    """Read one task of a list."""
     return {"task": show_task(api.get("tasks", TASK, list_id=task_list_id, task_id=task_id))}
 
 
@@ -168,7 +168,7 @@ def update_task(
 
 @writes(*WRITE, title="Complete task", core=True, idempotent=True)
 def complete_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> TaskMade:
-    """Mark a task as done."""
+    """Mark a task of a list as done."""
     return change(api, task_list_id, task_id, {"status": "completed"})
 
 
@@ -194,7 +194,7 @@ def move_task(
 
 @writes(*WRITE, title="Delete task", destructive=True, idempotent=True)
 def delete_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> Done:
-    """Delete a task."""
+    """Delete a task from its list."""
     api.delete("tasks", TASK, list_id=task_list_id, task_id=task_id)
     return {"done": f"Deleted task {task_id}."}
 

@@ -15,5 +15,5 @@ from db import Database
 def world(db: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> World:
     """A furnished world whose connector goes by its clock."""
     made = World(db, vault)
-    monkeypatch.setattr("connectors.clickup.api.time", SimpleNamespace(monotonic=made.clock))
+    monkeypatch.setattr("service_calls.time", SimpleNamespace(monotonic=made.clock))
     return made

@@ -25,7 +25,7 @@ def make_world(monkeypatch: pytest.MonkeyPatch):
 
     def make(*, running: str = "task") -> World:
         world = World()
-        monkeypatch.setattr("connectors.clickup.api.time", world.time)
+        monkeypatch.setattr("service_calls.time", world.time)
         world.settings["teamId"] = "1"
         world.fake.tasks[world.secret_task]["custom_id"] = "SEC-1"
         world.fake.running = world.fake.add_entry(getattr(world, running), 1, 0, duration=-5)

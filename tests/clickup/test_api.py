@@ -8,9 +8,10 @@ import pytest
 
 from clickup.fake import BASE, NOW_MS, TOKEN, FakeClickUp, answer
 from clickup.world import PatientCall, mistakes
-from connectors.clickup.api import BUDGET_SECONDS, as_query, fill
+from connectors.clickup.api import as_query, fill
 from errors import Cancelled, FetchError, ToolError
 from fetch import Response, prepare
+from service_calls import BUDGET_SECONDS
 
 NOW = NOW_MS // 1000
 TRAVERSALS = ("..", ".", "../1", "1/../2", "//evil.example", "@evil.example", "a b", "1?x=1", "1#x", "%2e%2e", "", "1\n2", "ü")

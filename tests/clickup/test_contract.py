@@ -31,7 +31,7 @@ def make_world(monkeypatch: pytest.MonkeyPatch):
 
     def make(arguments: dict[str, Any] | None = None) -> World:
         world = World()
-        monkeypatch.setattr("connectors.clickup.api.time", SimpleNamespace(monotonic=world.clock))
+        monkeypatch.setattr("service_calls.time", SimpleNamespace(monotonic=world.clock))
         fake = world.fake
         fake.teams["2"] = {"id": "2", "name": "Bakery", "members": [{"user": ALICE}, {"user": XENIA}]}
         world.settings["teamId"] = "1"

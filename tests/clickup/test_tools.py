@@ -10,10 +10,10 @@ import pytest
 from clickup.fake import BOB, DAY, NOW_MS, STATUSES, answer
 from clickup.world import PatientCall, World
 from connectors.clickup import CONNECTOR
-from connectors.clickup.fitting import GUIDANCE, dump, fit
 from connectors.clickup.moments import parse_edge, parse_moment, parse_range
 from connectors.clickup.settings import FIELDS
 from errors import Cancelled, ToolError
+from fitting import GUIDANCE, dump, fit
 from forms import read_draft
 from listings import match_template
 

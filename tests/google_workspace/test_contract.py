@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -123,9 +124,27 @@ def test_every_tool_says_what_it_is():
         assert tool.scopes, tool.name
         assert tool.scope_hint, tool.name
         assert tool.open_world, tool.name
-        assert not (tool.reads and tool.destructive), tool.name
+        assert 20 < len(tool.description) < 300, tool.name
+        assert tool.output_schema["type"] == "object", tool.name
+        assert tool.input_schema["additionalProperties"] is False, tool.name
+        assert not (tool.reads and (tool.destructive or tool.idempotent)), tool.name
+        if re.search(r"^(untrash|create)", tool.name) is None and re.search("delete|clear|remove|update|trash|modify", tool.name):
+            assert tool.destructive, tool.name
         closed(tool.name)
         assert all(scope.startswith(PREFIX) for group in tool.scopes for scope in group)
+
+
+def test_the_tools_take_no_more_room_than_this(capsys: pytest.CaptureFixture[str]):
+    sizes = {
+        tool.name: len(json.dumps([tool.name, tool.title, tool.description, tool.input_schema, tool.output_schema]))
+        for tool in TOOLS.values()
+    }
+    core = sum(size for name, size in sizes.items() if TOOLS[name].core)
+    every, largest = sum(sizes.values()), max(sizes.values())
+    with capsys.disabled():
+        print(f"\nGoogle Workspace: the tools' descriptions are {every} bytes, the core's {core}, the largest {largest}")
+    assert every < 260_000
+    assert core < 50_000
 
 
 def test_the_core_is_the_strict_twenty_and_five():
