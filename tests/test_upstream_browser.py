@@ -84,7 +84,7 @@ def test_a_sign_in_from_the_middle_of_a_consent_page_comes_back_to_it(page: Page
     assert len(service.access) == 1
 
     page.goto(server.url + "/admin")
-    page.get_by_role("link", name="Service").click()
+    page.get_by_role("link", name="Edit Service").click()
     expect(page.get_by_text("It is renewed by itself.")).to_be_visible()
     expect(page.get_by_text("It may: files:read")).to_be_visible()
     see(looks, page, "signed in")
