@@ -10,6 +10,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sdk_revision import NEWEST
@@ -117,6 +118,12 @@ def dump(value: Any) -> Any:
     return value.model_dump(by_alias=True, mode="json", exclude_none=True) if hasattr(value, "model_dump") else value
 
 
+def note_cancelled() -> None:
+    """One more byte in a file of the working folder."""
+    with Path("cancelled").open("a") as file:
+        file.write("+")
+
+
 async def run(context: Any, params: Any, handler: Any, *arguments: Any) -> Any:
     """What a handler of the connector answers, or the questions that it asks."""
     call = SdkCall(context, params)
@@ -125,6 +132,9 @@ async def run(context: Any, params: Any, handler: Any, *arguments: Any) -> Any:
         return await anyio.to_thread.run_sync(lambda: handler(own, *arguments), abandon_on_cancel=True, limiter=LIMITER)
     except Asked as asked:
         return asked.result
+    except anyio.get_cancelled_exc_class():
+        note_cancelled()
+        raise
     finally:
         call.cancelled.set()
 
