@@ -135,7 +135,7 @@ def test_the_documentation_says_what_goes_through():
     page = (
         "# Which revisions of MCP go together\n\n"
         "Assistants of the revision on the left, through Postern, before a server of the revision above (over HTTP), or of\n"
-        "2025-11-25 over the transport of 2024 (SSE) and as a command (stdio). `tests/test_eras.py` tries it and writes this table:\n"
+        "2025-11-25 over the transport of 2024 (SSE) and as a command (stdio). `tests/test_eras.py` tries it and writes this:\n"
         "listing and calling tools, progress, errors, cancelling, and a server that asks the person something.\n\n"
         + head
         + "".join(rows)
