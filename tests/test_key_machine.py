@@ -34,7 +34,16 @@ from errors import InvalidInput, InvalidToken
 from store.clients import Client as StoredClient
 from store.clients import put_client
 from store.connections import Draft, insert_connection
-from store.profiles import Profile, insert_key_grant, insert_member, insert_profile, list_feature_sets, list_profiles, put_grant
+from store.profiles import (
+    Profile,
+    delete_profile,
+    insert_key_grant,
+    insert_member,
+    insert_profile,
+    list_feature_sets,
+    list_profiles,
+    put_grant,
+)
 from store.sessions import insert_session
 from store.tokens import Lifetimes, mint_tokens
 from store.users import User, create_login
@@ -348,7 +357,8 @@ class KeyLife(RuleBasedStateMachine):
         gone = self.places[who][1]
         with self.house.db.write() as run:
             run("DELETE FROM connections WHERE user_id = :id AND name = 'work'", id=gone.user.id)
-            run("DELETE FROM profiles WHERE id = :id", id=gone.profile.id)
+        delete_profile(self.house.db, gone.user.id, gone.profile.id)
+        with self.house.db.write() as run:
             insert_profile(run, gone.user.id, "work", "work-" + new_id(), is_default=False, now=self.now)
         self.forget_keys([gone])
         self.forget_tokens([gone])

@@ -17,6 +17,7 @@ from cases.browsers import signed_in, token_of
 from cases.catalogue import case
 from cases.evidence import read, unchanged
 from errors import StorageError
+from naming import short_key
 from web import CROSS_SITE_ENDPOINTS
 
 pytestmark = pytest.mark.server
@@ -31,7 +32,12 @@ CHANGING = {  # every address that takes a form of ours
     "/connections/<connection_id>/connect": {},
     "/connections/<connection_id>/disconnect": {},
     "/connections/import": {"text": "{}", "action": "read"},
-    "/admin": {"action": "end", "client_id": "<assistant_id>"},
+    "/connections/<connection_id>/features": {"action": "rule", "changes": "follow"},
+    "/profiles/new": {"profile_name": "forged", "action": "make"},
+    "/profiles/<slug>": {"profile_name": "forged", "action": "rename"},
+    "/profiles/<slug>/<connection_id>": {"shown": "x", "action": "off"},
+    "/profiles/<slug>/<connection_id>/<key>": {"shown_name": "forged", "action": "save"},
+    "/admin": {"action": "end", "client_id": "x"},
     "/admin/sessions/<session_id>/end": {},
     "/keys/new": {"key_name": "forged", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"},
     "/keys/<key_id>/revoke": {},
@@ -59,6 +65,8 @@ def addresses(database: Path, alice: Person, friend: Assistant) -> dict[str, str
         "<connection_id>": read(database, "SELECT id FROM connections WHERE name = 'trouble'")[0]["id"],
         "<key_id>": make_key(alice, database),
         "<client_id>": make_client(alice),
+        "<slug>": "home",
+        "<key>": short_key("tool", "echo"),
     }
     return {path: re.sub(r"<\w+>", lambda match: values[match[0]], path) for path in CHANGING}
 
