@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from behind import connect, draft_for, running_sdk_server
+from era_client import MODERN, EraClient
 from loopback_proxy import loopback_proxy
 from server import running_server
 from test_conformance import EXPECTED, NOT_OFFERED, run_suite
@@ -27,7 +28,11 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if port:
             allowed = {"ALLOW_PRIVATE_UPSTREAMS": f"127.0.0.1:{port}"}
         server = stack.enter_context(running_server(folder / "postern", WORKERS="2", **allowed))
-        origin = stack.enter_context(loopback_proxy(server.url, connect(server, draft_for(kind, port))))
+        token = connect(server, draft_for(kind, port))
+        client = EraClient(f"{server.url}/mcp/behind", token, MODERN)
+        for _ in range(20):  # each time at one worker or the other: starting a command takes longer than the suite waits
+            assert client.request("tools/call", {"name": "test_simple_text", "arguments": {}})["content"]
+        origin = stack.enter_context(loopback_proxy(server.url, token))
         yield SimpleNamespace(url=f"{origin}/mcp/behind", server=server)
 
 
