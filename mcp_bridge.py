@@ -55,7 +55,7 @@ from protocol import (
 from store.mcp_sessions import McpSession
 from tools import Tool
 
-QUIET_SECONDS = 10  # a call that ends this soon without a word is answered as JSON, with the right status …
+QUIET_SECONDS = 3  # a call that ends this soon without a word is answered as JSON, with the right status …
 IMPATIENT_SECONDS = 0.1  # … or this soon, if its client waits for progress and so for a first byte
 RUNS_CODE = frozenset({"tools/call", "prompts/get", "resources/read"})  # methods whose handlers may take long and report
 

@@ -332,6 +332,7 @@ def test_what_nobody_asked_for_is_dropped(desk, start, era, stray):
         return STREAM + event(stray(asked)) + event(answered(asked, **DONE)) + after + b"0\r\n\r\n"
 
     server, ear = start(ERAS[era](tools__call=call)), Ear()
+    ear.capabilities = {}
     one, pool = desk.to(server), desk.pool()
     assert [desk.call(one, ear, pool) for _ in range(3)] == [DONE] * 3
     assert ear.said == []
