@@ -66,7 +66,7 @@ def build_request(target: Target, method: str, era: str, tool: str) -> str:
         headers |= {"Mcp-Method": method} | ({"Mcp-Name": tool} if method == "tools/call" else {})
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, separators=(",", ":"))
     headers["Content-Length"] = str(len(body))
-    return "POST /mcp HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n" + body
+    return f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n" + body
 
 
 def measure(target: Target, request: str, connections: int, seconds: float) -> dict[str, Any]:

@@ -16,13 +16,12 @@ from pathlib import Path
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from actors import PASSWORD, Assistant, Person  # noqa: E402 - they are the tests'
 from server import free_port, running_gunicorn  # noqa: E402
 
-PEERS = ROOT / "build" / "bench-peers"  # the peers' virtual environment
-REQUIREMENTS = BENCH / "requirements-bench.txt"
+BUILD = ROOT / "build"  # the peers' virtual environments
 START_SECONDS = 60
 STOP_SECONDS = 15
 
@@ -35,16 +34,18 @@ class Target:
     port: int
     token: str
     pids: tuple[int, ...]
+    path: str = "/mcp"
 
 
-def make_peers() -> Path:
+def make_peers(name: str = "bench-peers", requirements: str = "requirements-bench.txt") -> Path:
     """The Python of the peers' environment, which is made anew whenever its requirements have changed."""
-    python, mark = PEERS / "bin" / "python", PEERS / "requirements.sha256"
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    wanted, folder = BENCH / requirements, BUILD / name
+    python, mark = folder / "bin" / "python", folder / "requirements.sha256"
+    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
     if not mark.exists() or mark.read_text() != digest:
         print("Installing the peers …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", PEERS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True, timeout=600)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True, timeout=600)
         mark.write_text(digest)
     return python
 
@@ -86,10 +87,10 @@ def running_floor(folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def running_peer(name: str, command: list[str], folder: Path) -> Iterator[Target]:
-    """A server that has no health page: it is up once it refuses a stranger."""
+def running_peer(name: str, command: list[str], folder: Path, **more: str) -> Iterator[Target]:
+    """A server that has no health page: it is up once it refuses a stranger. `more` goes into its environment."""
     port, token = free_port(), secrets.token_urlsafe(32)
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port), "BENCH_TOKEN": token}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port), "BENCH_TOKEN": token} | more
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT)
     try:
