@@ -24,6 +24,7 @@ soak: .venv/dev ## Run the long loops, which `make test` leaves out
 
 bench: .venv/dev ## Measure side by side
 	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python bench/gateway.py $(ARGS)
 
 lint: .venv/dev ## Check the style of the code and the Dockerfile
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ def run_rounds(targets: dict[str, Target], rounds: int, seconds: float) -> dict[
                 request = run.build_request(target, "tools/call", ERA, TOOL[name])
                 sample = run.measure(target, request, connections, seconds)
                 answer = json.loads(sample.pop("answer"))["result"]
-                assert answer["structuredContent"] == {"message": run.SAID, "times": 1}, answer
+                assert answer.get("structuredContent") == {"message": run.SAID, "times": 1}, (name, answer)
                 samples[name, connections].append(sample)
                 rate, middle = sample["per_second"], sample["p50_ms"]
                 print(f"{number}/{rounds} {name:13}{connections:3}{rate:9.1f}/s{middle:9.2f} ms", flush=True)

@@ -9,8 +9,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 from fastmcp.server import create_proxy
 from fastmcp.server.auth import StaticTokenVerifier
 
-HEADERS = {"Authorization": f"Bearer {os.environ['UPSTREAM_TOKEN']}"}
-upstream = StreamableHttpTransport(os.environ["UPSTREAM_URL"], headers=HEADERS)
+upstream = StreamableHttpTransport(os.environ["UPSTREAM_URL"], auth=os.environ["UPSTREAM_TOKEN"])
 server = create_proxy(
     upstream, name="proxy", auth=StaticTokenVerifier({offer.TOKEN: {"client_id": "bench", "scopes": ["mcp"]}})
 )

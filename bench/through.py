@@ -126,6 +126,11 @@ def register(port: int, token: str, upstream: Target) -> None:
     status, body = ask(port, "POST", "/gateways", headers, json.dumps(facts))
     if status >= 300:
         raise RuntimeError(f"ContextForge does not take the upstream: {status} {body[:300]!r}")
+    deadline = time.monotonic() + START_SECONDS
+    while b'"bench-echo"' not in ask(port, "GET", "/tools?limit=0", headers)[1]:
+        if time.monotonic() > deadline:
+            raise RuntimeError("ContextForge does not list the upstream's tools")
+        time.sleep(0.5)
 
 
 def ask(port: int, method: str, path: str, headers: dict[str, str], body: str | None = None) -> tuple[int, bytes]:

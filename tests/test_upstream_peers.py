@@ -28,14 +28,14 @@ SOME_ASKED = {"elicitation": {}, "sampling": {}, "roots": {}}
 
 
 @pytest.fixture(scope="module", params=PEERS)
-def peer(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """A running server, and its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kind, *revision = request.param.split()
     environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
     command = [sys.executable, str(ROOT / "tests" / "sdk_server.py"), kind, str(port), *revision]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT)
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path_factory.mktemp("peer"))
     try:
         wait_for(lambda: is_open(port), 30)
         yield request.param, port
