@@ -117,6 +117,20 @@ def create_app(
         raise ConfigError("a public server fetches through its own guard only")
     logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_TIME)
     logging.getLogger("postern").setLevel(settings.log_level.upper())
+    state = create_state(settings, connectors, clock, fetch, upstreams)
+    db = state.db
+    bridge = Bridge(settings, Callers(db, clock).authenticate, state.toolbox, state.vault, db, clock)
+    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), state.gateway)
+
+
+def create_state(
+    settings: Settings,
+    connectors: Mapping[str, Connector],
+    clock: Callable[[], float],
+    fetch: Fetcher | None,
+    upstreams: Servers | None,
+) -> web.State:
+    """All that pages and bridge work with, each part given what it needs."""
     db = open_database(settings.database_url)
     check_current(db, MIGRATIONS)
     vault = open_vault(db, settings.master_key)
@@ -135,7 +149,7 @@ def create_app(
         find_sign_in=partial(get_tokens, sign_ins),
         forward=gateway.forwarding,
     )
-    state = web.State(
+    return web.State(
         settings=settings,
         db=db,
         vault=vault,
@@ -151,8 +165,6 @@ def create_app(
         assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
         clock=clock,
     )
-    bridge = Bridge(settings, Callers(db, clock).authenticate, toolbox, vault, db, clock)
-    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), gateway)
 
 
 def audiences(settings: Settings) -> frozenset[str]:
