@@ -104,6 +104,9 @@ def main(sessions: int, folder: Path) -> dict[str, Any]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(soak.session, range(sessions)))
     soak.servers.stop()
+    deadline = time.monotonic() + 10  # the last reading threads close their pipes a moment later
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.05)
     tenth = max(1, sessions // 10)
     early, late = median(soak.memory[tenth : 2 * tenth]), median(soak.memory[-tenth:])
     return {

@@ -166,7 +166,7 @@ class Clients:
     """The Posterns that play the client: a loopback one, and a public one where it is to be described by a document."""
 
     def __init__(self, folder: Path):
-        upstream_clients.DOCUMENT_PATH = urlsplit(DOCUMENT).path
+        self._own_path, upstream_clients.DOCUMENT_PATH = upstream_clients.DOCUMENT_PATH, urlsplit(DOCUMENT).path
         self.gates = {
             url: self._start(folder / str(index), url)
             for index, url in enumerate(("http://localhost:8000", DOCUMENT.removesuffix(upstream_clients.DOCUMENT_PATH)))
@@ -179,6 +179,7 @@ class Clients:
 
     def stop(self) -> None:
         """Let go of everything."""
+        upstream_clients.DOCUMENT_PATH = self._own_path
         for gate in self.gates.values():
             gate.stop()
             gate.pages.extensions["postern"].db.close()
