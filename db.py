@@ -8,6 +8,7 @@ import random
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,13 +26,23 @@ Run = Callable[..., list[Row]]
 log = logging.getLogger("postern.db")
 
 
+class Held:
+    """What a thread has of the file: its connection, which is closed when the thread has gone."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Database:
-    """One SQLite file; each thread has a connection of its own that stays open."""
+    """One SQLite file; each thread has a connection of its own that stays open as long as the thread lives."""
 
     def __init__(self, path: Path):
         self.path = path
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: weakref.WeakSet[Held] = weakref.WeakSet()
 
     def query(self, sql: str, **values: Any) -> list[Row]:
         """The rows of one SELECT, outside any transaction. Raises StorageError when the file cannot be read."""
@@ -59,17 +70,17 @@ class Database:
 
     def close(self) -> None:
         """Close every connection, of whichever thread."""
-        while self._opened:
-            self._opened.pop().close()
+        for held in list(self._opened):
+            held.connection.close()
         self._local = threading.local()
 
     def _connection(self) -> sqlite3.Connection:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
+        held = getattr(self._local, "held", None)
+        if held is None:
             with storage_errors():
-                connection = self._local.connection = connect(self.path)
-            self._opened.append(connection)
-        return connection
+                held = self._local.held = Held(connect(self.path))
+            self._opened.add(held)
+        return held.connection
 
 
 def open_database(url: str, *, creates: bool = True) -> Database:

@@ -71,6 +71,21 @@ def test_a_table_that_is_not_there_is_a_storage_error(pets: Database):
         pets.query("SELECT name FROM cars")
 
 
+def test_what_a_thread_opened_is_closed_when_it_has_gone(pets: Database):
+    def opened() -> int:
+        links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return len([link for link in links if link.startswith(str(pets.path))])
+
+    names(pets)
+    before, within = opened(), []
+    for _ in range(5):
+        thread = threading.Thread(target=lambda: within.append((names(pets), opened())))
+        thread.start()
+        thread.join()
+    assert [count > before for _, count in within] == [True] * 5
+    assert opened() <= before + 1  # SQLite keeps one for the next thread, as long as another one has locks on the file
+
+
 def test_writers_in_many_threads_all_get_their_turn(pets: Database):
     def add(number: int) -> None:
         with pets.write() as run:
