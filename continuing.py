@@ -14,7 +14,7 @@ from typing import Any
 
 from crypto import Vault, new_id
 from db import Database
-from errors import Cancelled, NotFound, PosternError, ToolError, UpstreamRefused, trace
+from errors import Cancelled, NotFound, PosternError, SignInNeeded, ToolError, UpstreamRefused, trace
 from store.continuations import (
     delete_continuation,
     find_continuation,
@@ -72,6 +72,8 @@ class Continuations:
             outcome: dict[str, Any] = {"result": work(begun)}
         except UpstreamRefused as refusal:
             outcome = {"refused": [refusal.code, refusal.message, refusal.data]}
+        except SignInNeeded as needed:
+            outcome = {"sign_in": {"link": needed.link, "code": needed.code, "scope": needed.scope}, "failed": str(needed)}
         except PosternError as error:
             outcome = {"failed": str(error)}
         except Exception as error:
@@ -187,6 +189,8 @@ def read_outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a call that went well; raises what it raised otherwise."""
     if "refused" in outcome:
         raise UpstreamRefused(*outcome["refused"])
+    if "sign_in" in outcome:
+        raise SignInNeeded(outcome["failed"], **outcome["sign_in"])
     if "failed" in outcome:
         raise ToolError(outcome["failed"])
     return outcome["result"]

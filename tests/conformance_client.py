@@ -1,5 +1,6 @@
 """A client for the conformance suite: a Postern in this process, to which the suite's server is added as a connection of a new
-person. They sign in with a browser that follows redirects, and call a tool. Judges nothing itself."""
+person. They sign in with a browser that follows redirects; then assistants of both eras use what the server offers. Judges
+nothing itself."""
 
 from __future__ import annotations
 
@@ -8,14 +9,15 @@ import http.client
 import json
 import socketserver
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import pytest
+from conformance_assistant import Assistant, Refused
 from conftest import MASTER_KEY
 from werkzeug.test import Client
 
@@ -26,19 +28,13 @@ from config import Settings, load_settings
 from crypto import new_id
 from joining import join
 from startup import prepare
-from store.api_keys import insert_key
 from store.connections import Draft, get_connection
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.profiles import list_profiles
 from store.users import create_login
 
-MODERN = "2026-07-28"
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "0"},
-}
-PREFIX = "suite_"  # of the names of its tools
+REVISIONS = ("2026-07-28", "2025-11-25")  # of the assistants
 WAIT_SECONDS = 20
+CANNOT_CALL = "json-schema-ref-no-deref"  # lists a tool, and answers every call with an error
 SIGN_INS_MAX = 2  # a person who is asked again and again gives up
 DOCUMENT = "https://conformance-test.local/client-metadata.json"  # the only client id that the suite knows as a document
 
@@ -67,7 +63,7 @@ class Person:
         with db.write() as run:
             self.user = insert_account(run, vault, new_id(), "signed in by a cookie", now)
         with db.write() as run:
-            draft = Draft("remote_http", "Suite", {"url": url, "auth": "oauth", **given}, secrets)
+            draft = Draft("remote_http", "Suite", {"url": url, **given}, secrets)
             self.connection_id = join(run, vault, list_profiles(db, self.user.id)[0], draft, now)
         self.cookie = create_login(db, self.user.id, now=now)
         self.browser = Client(self.gate)
@@ -82,18 +78,26 @@ class Person:
 
     def look(self) -> None:
         """Let Postern find out what the server offers."""
-        self.state.gateway.discovery.look_soon(self.connection_id, wait=WAIT_SECONDS)
+        assert self.state.gateway.discovery.look_soon(self.connection_id, wait=WAIT_SECONDS)
 
     def sign_in(self) -> None:
         """Press Connect, follow wherever it leads, and come back."""
         self.sign_ins += 1
         assert self.sign_ins <= SIGN_INS_MAX, "asked to sign in again and again"
-        form = {"csrf_token": self.state.vault.mac("csrf", self.cookie)}
-        path = f"/connections/{self.connection_id}/connect"
-        answer = self.browser.post(path, data=form, base_url=self.base, headers={"Sec-Fetch-Site": "same-origin"})
+        answer = self._press("/connect")
         while answer.status_code in (302, 303) and not answer.headers["Location"].startswith("/"):
             answer = self.open(answer.headers["Location"])
         assert answer.status_code == 303, answer.text
+
+    def leave(self) -> None:
+        """Delete the connection: whatever is open to the server is closed. The suite's servers wait for that when they stop."""
+        assert self._press("", action="delete").status_code == 303
+
+    def _press(self, path: str, **form: str) -> Any:
+        """Send a form of the connection's page."""
+        form["csrf_token"] = self.state.vault.mac("csrf", self.cookie)
+        page = f"/connections/{self.connection_id}{path}"
+        return self.browser.post(page, data=form, base_url=self.base, headers={"Sec-Fetch-Site": "same-origin"})
 
     def open(self, url: str) -> Any:
         """One step of a browser: our own pages in this process, all others over HTTP."""
@@ -113,53 +117,6 @@ class Page:
 
     def __init__(self, status: int, location: str, text: str):
         self.status_code, self.headers, self.text = status, {"Location": location}, text
-
-
-class Assistant:
-    """A program that calls the person's tools at `/mcp`, with an API key."""
-
-    def __init__(self, person: Person, version: str):
-        self.person, self.version = person, version
-        self.client = Client(person.gate)
-        db, now = person.state.db, int(person.state.clock())
-        profile = list_profiles(db, person.user.id)[0]
-        with db.write() as run:
-            key_id, self.key = insert_key(run, person.user.id, "suite", lifetime=None, now=now)
-            everything = list_feature_sets(db, profile.id)[0]
-            insert_key_grant(run, profile.id, key_id, everything.id, now)
-
-    def find_tool(self) -> str:
-        """The first tool of the suite's server. As long as none is known, somebody has to sign in first."""
-        self.person.look()
-        give_up = time.monotonic() + WAIT_SECONDS
-        while not (found := [tool["name"] for tool in self.ask("tools/list", {})["tools"] if tool["name"].startswith(PREFIX)]):
-            if self.person.is_wanted():
-                self.person.sign_in()
-            assert time.monotonic() < give_up, "no tool was found"
-            time.sleep(0.1)
-        return found[0]
-
-    def call(self, name: str) -> dict[str, Any]:
-        """A tool's result. Whenever only the person can help, as the result says, they do."""
-        while True:
-            result = self.ask("tools/call", {"name": name, "arguments": {}})
-            if "mcp/www_authenticate" not in result.get("_meta", {}):
-                assert not result.get("isError"), result
-                return result
-            assert f"{self.person.base}/connections/{self.person.connection_id}" in result["content"][0]["text"]
-            self.person.sign_in()
-
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One request, in the manner of its revision, and its result."""
-        headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": self.version, "X-API-Key": self.key}
-        if self.version == MODERN:
-            params = {**params, "_meta": META}
-            headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
-        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = self.client.post("/mcp", json=message, headers=headers, base_url=self.person.base)
-        assert answer.status_code == 200, answer.text
-        lines = [line[5:] for line in answer.text.splitlines() if line.startswith("data:")]
-        return json.loads(lines[-1] if lines else answer.text)["result"]
 
 
 class Clients:
@@ -185,15 +142,22 @@ class Clients:
             gate.pages.extensions["postern"].db.close()
 
     def play(self, asked: Mapping[str, str]) -> None:
-        """Add the server of one scenario about signing in, and call its first tool."""
-        if not asked["MCP_CONFORMANCE_SCENARIO"].startswith("auth/"):
-            return
-        is_public = asked["MCP_CONFORMANCE_SCENARIO"] == "auth/basic-cimd"
-        context = json.loads(asked["MCP_CONFORMANCE_CONTEXT"] or "{}")
+        """Add the server of one scenario, and use what it offers."""
+        scenario, context = asked["MCP_CONFORMANCE_SCENARIO"], json.loads(asked["MCP_CONFORMANCE_CONTEXT"] or "{}")
         given = {name: context[name] for name in ("client_id", "client_secret") if name in context}
-        person = Person(list(self.gates.values())[is_public], asked["url"], given)
-        assistant = Assistant(person, asked["MCP_CONFORMANCE_PROTOCOL_VERSION"])
-        assistant.call(assistant.find_tool())
+        if scenario.startswith("auth/"):
+            given["auth"] = "oauth"
+        person = Person(list(self.gates.values())[scenario == "auth/basic-cimd"], asked["url"], given)
+        try:
+            person.look()
+            while person.is_wanted():
+                person.sign_in()
+                person.look()
+            for version in REVISIONS:
+                with pytest.raises(Refused) if scenario == CANNOT_CALL else nullcontext():
+                    Assistant(person, version).use_everything(context.get("toolCalls"))
+        finally:
+            person.leave()
 
 
 class Listener(socketserver.ThreadingUnixStreamServer):

@@ -13,7 +13,7 @@ from grants import make_grant
 
 from continuing import Continuations
 from db import Database
-from errors import Cancelled, ProtocolError, ToolError, UpstreamError, UpstreamRefused
+from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamError, UpstreamRefused
 from forwarding import ROUNDS_MAX, Forwarding, redact
 from links import Greeting
 from mcp_call import Earlier, RequestCall, open_state, run_asking
@@ -281,6 +281,22 @@ def test_its_error_comes_through_as_well(forward):
     first = forward(servers, request_of(modern=True))
     with pytest.raises(ProtocolError, match="no such name"):
         forward(servers, answered(first, ALICE))
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_that_its_person_has_to_sign_in_comes_through_with_all_that_clients_are_told_of_it(forward, asks_first: bool):
+    def act(params: Any, call: Any) -> dict[str, Any]:
+        if asks_first:
+            call.ask("ask-1", "elicitation/create", FORM)
+        raise SignInNeeded("Sign in.", link="http://localhost/1", code="insufficient_scope", scope="mcp:write")
+
+    servers, request = Servers(act, is_modern=False), request_of(modern=True)
+    if asks_first:
+        request = answered(forward(servers, request), ALICE)
+    with pytest.raises(SignInNeeded, match=r"^Sign in\.$") as raised:
+        forward(servers, request)
+    needed = raised.value
+    assert (needed.link, needed.code, needed.scope) == ("http://localhost/1", "insufficient_scope", "mcp:write")
 
 
 def test_what_breaks_inside_is_told_without_details_and_logged_without_values(forward, caplog):
