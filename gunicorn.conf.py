@@ -1,6 +1,7 @@
 """How gunicorn runs Postern: `gunicorn -c gunicorn.conf.py`. What a person can set is in config.py, not here."""
 
 import ctypes
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ workers = settings.workers
 threads = settings.threads
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 worker_connections = settings.threads + 500  # that wait or work; stays below the usual limit of 1024 open files
-preload_app = False  # each worker opens its own database and starts its own threads
+preload_app = False  # each worker opens its own database and starts its own threads; the code itself is shared: on_starting
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a heartbeat file that no disk delays
 control_socket_disable = True  # by default it would be a command socket under $HOME
 
@@ -84,6 +85,7 @@ def on_starting(server):
         greeting.extend(prepare(settings))
     except PosternError as error:
         refuse(error)
+    importlib.import_module("app")  # once for all workers: they start in half the time, and share the memory that it takes
 
 
 def when_ready(server):

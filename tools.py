@@ -48,6 +48,9 @@ class Field:
         return self.default == "on" if self.kind == "checkbox" else self.default or None
 
 
+Schema = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]  # JSON Schema, or what makes it once it is wanted
+
+
 @dataclass(frozen=True)
 class Tool:
     """A tool: what a client sees of it, and `run(context, arguments) -> Result`, which blocks."""
@@ -55,9 +58,9 @@ class Tool:
     name: str
     title: str
     description: str
-    input_schema: Mapping[str, Any]
+    takes: Schema
     run: Callable[[Context, dict[str, Any]], Result]
-    output_schema: Mapping[str, Any] | None = None
+    gives: Schema | None = None
     reads: bool = False  # True: changes nothing anywhere
     destructive: bool = False  # True: may remove or overwrite
     idempotent: bool = False  # True: twice is the same as once
@@ -69,6 +72,16 @@ class Tool:
     raw: Mapping[str, Any] | None = None  # as another server listed it; a list then starts from this
     scopes: tuple[tuple[str, ...], ...] = ()  # of the connection's sign-in: it needs one of each of these groups
     scope_hint: str = ""  # which choices in the connection's form ask for such scopes
+
+    @cached_property
+    def input_schema(self) -> Mapping[str, Any]:
+        """JSON Schema of its arguments."""
+        return self.takes() if callable(self.takes) else self.takes
+
+    @cached_property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """JSON Schema of its structured result, if it has one."""
+        return self.gives() if callable(self.gives) else self.gives
 
     @cached_property
     def has_headers(self) -> bool:
@@ -347,8 +360,8 @@ def tool(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
             name=function.__name__,
             title=title,
             description=inspect.cleandoc(function.__doc__ or ""),
-            input_schema=schema_of_parameters(function),
-            output_schema=schema_of_return(function),
+            takes=lambda: schema_of_parameters(function),  # later: three hundred of them would take seconds of each start
+            gives=lambda: schema_of_return(function),
             run=lambda context, arguments: as_result(function, context, arguments),
             **facts,
         )

@@ -106,7 +106,7 @@ JSON_SCHEMA_TOOL = Tool(
     title="JSON Schema 2020-12",
     description="Declare keywords that a careless server would lose.",
     run=answer_name,
-    input_schema={
+    takes={
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
         "$defs": {

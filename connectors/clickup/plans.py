@@ -123,7 +123,7 @@ def writes(*, title: str, gives: type = Outcome, **facts: Any) -> Callable[[Call
 
 def lean(made: Tool) -> Tool:
     """The tool, with an output schema that describes nothing in words: they would cost every conversation, and names say it."""
-    return replace(made, output_schema=without_words(made.output_schema))
+    return replace(made, gives=lambda: without_words(made.output_schema))
 
 
 def without_words(schema: Any) -> Any:
