@@ -42,7 +42,10 @@ def acknowledge(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> 
 
 
 def lister(name: str, listing: Callable[[Any, Any, Request], list[dict[str, Any]]]) -> Handler:
-    """A handler for a list. Lists are short and come whole, so that a cursor cannot be one of ours."""
+    """A handler for a list, which comes whole, so that a cursor cannot be one of ours.
+
+    It is at hand already, and could change between two pages.
+    """
 
     def handle(toolbox: Any, caller: Any, request: Request, _call: Call) -> dict[str, Any]:
         if request.params.get("cursor") is not None:

@@ -135,10 +135,12 @@ class HttpLink:
         """Read the list of tools again: the headers of one have changed (MCP 2026-07-28, basic/transports, "Client Behavior")."""
         self._tools.forget()
         params: dict[str, Any] = {}
-        for _ in range(MAX_PAGES):
+        seen: set[str] = set()
+        while len(seen) < MAX_PAGES:
             cursor = self._ask("tools/list", params, Call()).get("nextCursor")
-            if not isinstance(cursor, str):
+            if not isinstance(cursor, str) or cursor in seen:
                 return
+            seen.add(cursor)
             params = {"cursor": cursor}
 
     # --- what the server says unasked ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from fake_upstream import (
 )
 from raw_server import RawServer, drip, plain
 
+import upstream_http
 from errors import Cancelled, SignInNeeded, ToolError, UpstreamError, UpstreamRefused
 from links import HttpTarget
 from tools import Call
@@ -276,6 +278,20 @@ def test_a_schema_that_changed_is_read_again_when_the_headers_do_not_fit(upstrea
     assert server.methods()[1:] == ["tools/call", "tools/list", "tools/list", "tools/call"]
     with pytest.raises(UpstreamRefused, match="error -32020"):
         link.request("tools/call", {"name": "greet", "arguments": {}}, Call())
+
+
+@pytest.mark.parametrize("endless", ["new cursors", "one cursor"])
+def test_a_list_without_end_is_not_read_without_end(upstream, link_to, monkeypatch, endless: str):
+    monkeypatch.setattr(upstream_http, "MAX_PAGES", 5)
+    cursors = itertools.count() if endless == "new cursors" else itertools.repeat(0)
+
+    def list_tools(asked: Asked) -> bytes:
+        return asked.result({"tools": [], "nextCursor": str(next(cursors))})
+
+    server = upstream(modern(tools__call=lambda asked: asked.error(-32020), tools__list=list_tools))
+    with pytest.raises(UpstreamRefused, match="error -32020"):
+        link_to(server).request("tools/call", {"name": "greet", "arguments": {}}, Call())
+    assert server.methods().count("tools/list") == (5 if endless == "new cursors" else 2)
 
 
 def test_a_tool_is_known_from_a_list_that_passed(upstream, link_to):

@@ -339,9 +339,16 @@ def test_a_forged_state_is_refused(friend: Assistant, state: str):
     assert (answer.status_code, error_code(answer)) == (400, -32602)
 
 
-@pytest.mark.parametrize("method", [case("E-43", m, m) for m in ("tools/list", "prompts/list", "resources/list")])
-def test_a_forged_cursor_is_refused(friend: Assistant, method: str):
-    assert error_code(send(friend, handshake(method, cursor="bob:2"))) == -32602
+LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+
+
+@pytest.mark.parametrize("method", [case("E-43", m, m) for m in LISTS])
+@pytest.mark.parametrize(("era", "status"), [(modern, 400), (handshake, 200)])
+@pytest.mark.parametrize("cursor", ["bob:2", ""])
+def test_a_forged_cursor_is_refused(friend: Assistant, method: str, era, status: int, cursor: str):
+    answer = send(friend, era(method, cursor=cursor))
+    assert (answer.status_code, error_code(answer)) == (status, -32602)
+    assert "nextCursor" not in send(friend, era(method)).json()["result"]
 
 
 @pytest.mark.parametrize(
