@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import requests
+from blank import put_blank
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from werkzeug.test import EnvironBuilder, run_wsgi_app
@@ -50,6 +51,7 @@ class House:
         fetch: Any = None,
         upstreams: Any = None,
     ):
+        put_blank(settings.database_url)
         self.greeting = prepare(settings)
         self.settings, self.clock = settings, clock
         self.url = settings.public_url

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from conftest import ARGON2
 from hypothesis import given
 from hypothesis import strategies as st
 
+import crypto
 from crypto import (
     Unreadable,
     Vault,
@@ -92,7 +94,8 @@ def test_a_mac_is_worth_nothing_in_another_context(vault: Vault):
     assert vault.mac("csrf", "cookie") != vault.mac("device", "cookie")
 
 
-def test_a_password_is_hashed_with_argon2id_and_verified():
+def test_a_password_is_hashed_with_argon2id_and_verified(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(crypto, "ARGON2", ARGON2)
     phc = hash_password("correct horse")
     assert phc.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert verify_password("correct horse", phc)

@@ -18,7 +18,6 @@ from server import MASTER_KEY as SERVER_KEY
 from server import Server, running_server
 from test_smoke import STEPS, command, steps
 
-import crypto
 from assistants import ASSISTANTS
 from client_assertions import ASSERTION_TYPE
 from config import load_settings
@@ -124,9 +123,8 @@ def test_a_run_that_fails_leaves_nothing_either(server: Server, db: Database, tm
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[House]:
     """A server whose clock begins with the real one, by which the command goes."""
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
     environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
     built = House(load_settings(environ, None), Clock(time.time()))
     yield built

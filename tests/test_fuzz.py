@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
-import crypto
 import register
 from client_assertions import ASSERTION_TYPE
 from client_trust import METADATA_CHECKS
@@ -61,8 +60,7 @@ class Fuzz:
 
 
 @pytest.fixture
-def fuzz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzz]:
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def fuzz(tmp_path: Path) -> Iterator[Fuzz]:
     environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
     house = House(load_settings(environ, None), Clock(NOW))
     assistant = Assistant(house.url, session=house.session())

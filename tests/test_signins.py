@@ -20,7 +20,6 @@ from house import Clock, House
 from web_of_clients import DOCUMENT_URL, Web, chatgpt_document
 
 import cli
-import crypto
 from app import list_tasks
 from config import load_settings
 from crypto import s256
@@ -61,8 +60,7 @@ def web() -> Web:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Iterator[House]:
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def house(tmp_path: Path, web: Web) -> Iterator[House]:
     environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
     built = House(load_settings(environ, None), Ticking(NOW), fetch=web)
     yield built

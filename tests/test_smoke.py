@@ -18,7 +18,6 @@ from conftest import MASTER_KEY, NOW
 from house import Clock, Door, House
 from server import ROOT, Server, free_port, running_server
 
-import crypto
 from assistants import ASSISTANTS
 from callback import Callback
 from config import load_settings
@@ -172,8 +171,7 @@ def test_it_refuses_what_it_cannot_do_in_one_line(tmp_path: Path, words: list[st
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def house(tmp_path: Path) -> Iterator[House]:
     environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
     built = House(load_settings(environ, None), Clock(NOW))
     yield built

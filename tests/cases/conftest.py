@@ -17,7 +17,6 @@ from conftest import NOW
 from house import Clock, House
 from server import ROOT, Server, base_environ, running_server
 
-import crypto
 from cases import trouble_connector
 from config import load_settings
 
@@ -98,9 +97,8 @@ def confidential(server: Server, alice: Person) -> Assistant:
 
 
 @pytest.fixture
-def build_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., House]]:
-    """Makes a Postern in this process, with settings by name; its clock the test sets. Passwords are hashed fast."""
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def build_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Makes a Postern in this process, with settings by name; its clock the test sets."""
     houses: list[House] = []
 
     def build(**environ: str) -> House:

@@ -16,7 +16,6 @@ from house import Clock, House
 from test_addresses import NEVER, PRIVATE
 from web_of_clients import DOCUMENT_URL, Web, chatgpt_document
 
-import crypto
 from cases.catalogue import case
 from cases.evidence import unchanged
 from config import load_settings
@@ -41,8 +40,7 @@ def web() -> Web:
 
 
 @pytest.fixture
-def house(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def house(tmp_path: Path, web: Web) -> Iterator[House]:
     built = build(tmp_path, web)
     yield built
     built.close()

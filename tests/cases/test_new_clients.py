@@ -13,7 +13,6 @@ from actors import PASSWORD, Assistant, Person
 from conftest import MASTER_KEY, NOW
 from house import Clock, House
 
-import crypto
 from cases.catalogue import case
 from cases.evidence import unchanged
 from config import load_settings
@@ -33,10 +32,8 @@ VS_CODE = ["https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect"
 def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One for all that changes nothing, or little."""
     path = tmp_path_factory.mktemp("registration") / "house.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(crypto.ARGON2, "memory_cost", 64)
-        environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{path}", "OWNER_PASSWORD": PASSWORD}
-        built = House(load_settings(environ, None), Clock(NOW))
+    environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{path}", "OWNER_PASSWORD": PASSWORD}
+    built = House(load_settings(environ, None), Clock(NOW))
     yield built
     built.close()
 

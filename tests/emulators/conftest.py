@@ -12,7 +12,6 @@ from conftest import MASTER_KEY, NOW
 from house import Clock, Door, House
 from web_of_clients import Signer, Web
 
-import crypto
 from assistants import ASSISTANTS
 from client_assertions import ASSERTION_TYPE
 from config import load_settings
@@ -27,8 +26,7 @@ def web() -> Web:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Iterator[House]:
-    monkeypatch.setitem(crypto.ARGON2, "memory_cost", 64)
+def house(tmp_path: Path, web: Web) -> Iterator[House]:
     environ = {"MASTER_KEY": MASTER_KEY, "DATABASE_URL": f"sqlite:///{tmp_path}/house.db", "OWNER_PASSWORD": PASSWORD}
     built = House(load_settings(environ | {"TRUST_PROXY": "1"}, None), Clock(NOW), fetch=web)
     yield built
