@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from tools import Connector
+from argument_checks import check_schema
+from tools import Connector, Tool
 
 log = logging.getLogger("postern.custom")
 
@@ -67,9 +68,23 @@ def load_connector(path: Path) -> Connector:
     names = [tool.name for tool in connector.tools]
     if len(set(names)) < len(names) or not all(TOOL_NAME.fullmatch(name) for name in names):
         raise Unfit("Two of its tools have one name, or one that assistants do not accept.")
+    for tool in connector.tools:
+        check_schemas(tool)
     if connector.is_upstream or connector.storage:
         raise Unfit("It cannot be another MCP server, and has no tables of its own.")
     return connector
+
+
+def check_schemas(tool: Tool) -> None:
+    """Make a tool's schemas, which else happens when it is first listed. Raises Unfit if they cannot be made, or are none."""
+    try:
+        schemas = [tool.input_schema, tool.output_schema]
+        for schema in filter(None, schemas):
+            check_schema(schema)
+    except Exception as error:  # whatever the types of a function made pydantic raise
+        raise Unfit(f"What its tool {tool.name} takes or answers cannot be described ({type(error).__name__}).") from error
+    if schemas[0].get("type") != "object":
+        raise Unfit(f"What its tool {tool.name} takes is no object.")
 
 
 def import_module(path: Path) -> ModuleType:

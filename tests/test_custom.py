@@ -20,6 +20,12 @@ from tools import Connector
 GOOD = 'from tools import Connector\nCONNECTOR = Connector("NAME", "Title", "For tests.")\n'
 TOOL = 'Tool("NAME", "T", "d", {}, lambda context, arguments: None)'
 TOOLS = f'from tools import Connector, Tool\nCONNECTOR = Connector("tooled", "T", "d", tools=({TOOL}, {TOOL}))\n'
+ODD = """from __future__ import annotations
+from tools import Connector, tool
+@tool(title="Odd")
+def odd(context, x: TYPE) -> str: return ""
+CONNECTOR = Connector("odd", "T", "d", tools=(odd,))
+"""
 
 
 @pytest.fixture
@@ -75,6 +81,9 @@ def test_without_a_folder_there_are_none():
         ),
         (TOOLS.replace("NAME", "same"), "Two of its tools have one name, or one that assistants do not accept."),
         (TOOLS.replace("NAME", "a b"), "Two of its tools have one name, or one that assistants do not accept."),
+        (ODD.replace("TYPE", "slice"), "What its tool odd takes or answers cannot be described (PydanticSchemaGenerationError)."),
+        (ODD.replace("TYPE", "nothing"), "What its tool odd takes or answers cannot be described (NameError)."),
+        (TOOLS.replace(f", {TOOL}", ",").replace("NAME", "plain"), "What its tool plain takes is no object."),
     ],
 )
 def test_a_module_that_will_not_do_is_named_and_the_others_still_work(

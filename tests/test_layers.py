@@ -47,13 +47,13 @@ FLOORS = {
     "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_rpc",
     "2.7": "links service_calls",
     "2.5": "store.revisions tools",
-    "2": "db plain_browser",
+    "2": "contexts db plain_browser",
     "1.5": "channels",
     "1": "callback children config crypto db_postgres fetch",
     "0.5": "carrier gate_worker warden",
     "0": (
         "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
-        "naming streams strict_json tails texts wire"
+        "naming schemas streams strict_json tails texts wire"
     ),
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
