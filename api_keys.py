@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from errors import InvalidInput, NotFound
+from errors import InvalidInput, NotFound, UpstreamError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define, list_choices
 from joining import join
@@ -69,8 +69,16 @@ def revoke(key_id: str) -> Response:
     return see_other("/admin")
 
 
-def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
-    """The form, with what was typed."""
+def show(
+    desk: Desk,
+    status: int = 200,
+    *,
+    note: str = "",
+    error: str = "",
+    output: str = "",
+    errors: dict[str, str] | None = None,
+) -> Response:
+    """The form, with what was typed. `output` is what a command wrote that was tried."""
     errors, connector = errors or {}, desk.connector
     typed = read_typed(desk) if request.method == "POST" else None
     profiles = list_profiles(state().db, desk.user.id)
@@ -89,6 +97,7 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         lifetimes=LIFETIMES,
         note=note,
         error=error,
+        output=output,
         errors=errors,
     )
 
@@ -134,7 +143,11 @@ def try_out(desk: Desk) -> Response:
     """Ask the service whether what was typed works; nothing is kept."""
     if desk.connector is None:
         raise InvalidInput("There is nothing to test here.")
-    return show(desk, note=state().toolbox.try_draft(read_connection(desk.connector, read_typed(desk)), None))
+    try:
+        note = state().toolbox.try_draft(read_connection(desk.connector, read_typed(desk)), None)
+    except UpstreamError as failure:
+        return show(desk, 400, error=str(failure), output=failure.output)
+    return show(desk, note=note)
 
 
 def make(desk: Desk) -> Response:

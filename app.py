@@ -39,7 +39,7 @@ from connectors.custom import load_custom
 from db import check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
-from gateway import Gateway, Servers, open_gateway
+from gateway import Gateway, Servers, open_gateway, remove_folders_of_none
 from jobs import Jobs, Task, for_each
 from known_servers import KnownServers
 from limits import Limits
@@ -202,6 +202,7 @@ def list_tasks(state: web.State) -> list[Task]:
         Task("purge MCP sessions", HOUR, lambda now: purge_mcp_sessions(db, now=now)),
         Task("purge the sign-in log", HOUR, lambda now: purge_sign_ins(db, now=now)),
         Task("purge cache", HOUR, lambda now: purge_cache(db, now=now)),
+        Task("remove folders of commands", HOUR, lambda now: remove_folders_of_none(db, state.settings, now)),
         Task("refresh the registry", 6 * HOUR, lambda _now: state.servers.refresh()),
         Task("purge personal context", DAY, lambda now: purge_personal_context(db, before=now - 90 * DAY)),
     ]

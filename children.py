@@ -8,37 +8,34 @@ TMPDIR. What it cannot reach is in `jail.py`.
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
+import logging
 import os
-import re
 import select
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jail
-from errors import UpstreamError
+from child_folders import make_folder, remove_folder
+from child_pipes import CHUNK, FOR_WARDEN, NO_START, close, hand_over, make_pipes, read_report
+from errors import UpstreamError, trace
 from tails import Tail
+
+log = logging.getLogger("postern.children")
 
 ROOT = Path(__file__).resolve().parent
 WARDEN = str(ROOT / "warden.py")
-FOR_CHILD = ("input", "output", "errors")  # pipes, in the order of their numbers
-FOR_WARDEN = ("plan", "report", "control")
-THEY_READ = ("input", "plan", "control")
 MAX_CHILDREN = 40  # at the same time, in one process of the server
-START_SECONDS = 15.0  # for the warden to begin, on a machine that is busy
 STOP_SECONDS = 8.0  # for a warden to end everything when we end; a little more than its own steps take
 SEND_SECONDS = 10.0  # for a child to take one message
 LOOK_SECONDS = 0.1
-MAX_TAILS = 200  # kept of children that have ended
-CHUNK, PAUSE_SECONDS = 65_536, 0.01  # at most six megabytes a second from a child that floods stderr
+MAX_DELAYS = 200  # remembered, of children that have crashed
+KEEP_SECONDS = 10.0  # between two times that what a child writes to stderr is kept, while it runs
+PAUSE_SECONDS = 0.01  # between two reads of stderr: at most six megabytes a second from a child that floods stderr
 STEADY_SECONDS = 30.0  # a child that lived so long did not crash at once
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.5, 60.0
 BASE = {  # what every child needs beside PATH, HOME and TMPDIR
@@ -47,28 +44,25 @@ BASE = {  # what every child needs beside PATH, HOME and TMPDIR
     "npm_config_update_notifier": "false",
 }
 DEVICES = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")]
-NO_START = "The command could not be started."
-FAILURES = {  # what the warden reports, 0 for any other number
-    ("command", errno.ENOENT): "The command was not found.",
-    ("command", errno.EACCES): "The command may not be run.",
-    ("command", errno.E2BIG): "The command's arguments are too long.",
-    ("command", 0): "The command cannot be run.",
-    ("folder", errno.ENOENT): "The working folder does not exist.",
-    ("folder", 0): "The working folder cannot be entered.",
-    ("jail", 0): "The command cannot be confined.",
-}
 
 
 class Child:
     """A running child. `output` is a descriptor to read its stdout from; whoever reads it closes it at its end."""
 
-    def __init__(self, warden: subprocess.Popen[bytes], ends: Mapping[str, int], tail: Tail, on_end: Callable[[Child], None]):
-        self.tail, self.output = tail, ends["output"]
+    def __init__(
+        self,
+        warden: subprocess.Popen[bytes],
+        ends: Mapping[str, int],
+        tail: Tail,
+        keep: Callable[[Child], None],
+        on_end: Callable[[Child], None],
+    ):
+        self.tail, self.output = tail, ends["output"]  # of stderr, and for stdout
         self.started_at = time.monotonic()
         self.was_told_to_stop = False
         self.code: int | None = None  # once it has ended; 128 and more for a signal
         self.has_ended = threading.Event()  # with all its descendants, and its warden
-        self._warden, self._on_end = warden, on_end
+        self._warden, self._keep, self._on_end = warden, keep, on_end
         self._input, self._control = ends["input"], ends["control"]
         self._is_closing = False
         self._lock = threading.Lock()
@@ -119,33 +113,57 @@ class Child:
             self._input = self._control = -1
 
     def _listen(self, errors: int) -> None:
-        """Keep what it writes to stderr, wait for its warden, and tidy up."""
+        """Take what it writes to stderr, wait for its warden, and tidy up."""
         with contextlib.suppress(OSError):
-            while data := os.read(errors, CHUNK):
-                self.tail.add(data)
-                time.sleep(PAUSE_SECONDS)
+            self._read_errors(errors)
         os.close(errors)
         self.code = self._warden.wait()
         self._on_end(self)
         self._close()
         self.has_ended.set()
 
+    def _read_errors(self, errors: int) -> None:
+        """To the end of stderr; what came is kept a while after its first line, and at the end."""
+        poll = select.poll()
+        poll.register(errors, select.POLLIN)
+        due: float | None = None
+        data = b"more"
+        while data:
+            if poll.poll(None if due is None else max(0, due - time.monotonic()) * 1000):
+                data = os.read(errors, CHUNK)
+                self.tail.add(data)
+                if data:
+                    due = due or time.monotonic() + KEEP_SECONDS
+                    time.sleep(PAUSE_SECONDS)
+            if due is not None and (not data or time.monotonic() >= due):
+                self._keep(self)
+                due = None
+
 
 class Children:
     """All children of this process. Each belongs to an `owner`, a connection, which has a folder below `folder`.
 
     `hidden` is what none of them may reach. `unconfined` allows children where the system cannot confine them.
+    `keep(owner, text)` gets the last that a child wrote to stderr, now and then and at its end.
     """
 
-    def __init__(self, folder: Path, hidden: Collection[str], *, unconfined: bool = False, maximum: int = MAX_CHILDREN):
+    def __init__(
+        self,
+        folder: Path,
+        hidden: Collection[str],
+        *,
+        unconfined: bool = False,
+        maximum: int = MAX_CHILDREN,
+        keep: Callable[[str, str], None] = lambda owner, text: None,
+    ):
         self.folder = folder.absolute()
         self._hidden = sorted({os.path.realpath(path) for path in (*hidden, self.folder)})
-        self._unconfined, self._maximum = unconfined, maximum
+        self._unconfined, self._maximum, self._keep_text = unconfined, maximum, keep
         self._lock = threading.Lock()
         self._running: dict[Child, str] = {}
         self._starting = 0
-        self._tails: OrderedDict[str, Tail] = OrderedDict()
         self._delays: dict[str, tuple[float, float]] = {}  # owner -> until when, and how long it was
+        self._leaving: set[str] = set()  # owners whose folder goes with their last child
 
     def start(
         self,
@@ -161,25 +179,26 @@ class Children:
         Raises UpstreamError if it cannot be started or confined, if there are too many, or if it has just crashed.
         """
         self._admit(owner)
-        tail = Tail({*secrets, *(environment or {}).values()})
         try:
             plan = self._plan(owner, command, arguments, environment or {}, folder)
-            child = self._launch(plan, owner, tail)
+            return self._launch(plan, owner, Tail({*secrets, *(environment or {}).values()}))
         finally:
             with self._lock:
                 self._starting -= 1
-                self._keep_tail(owner, tail)
-        return child
-
-    def tail(self, owner: str) -> str:
-        """What the last child of an owner wrote to stderr, as plain text for a person; nothing if it had none."""
-        tail = self._tails.get(owner)
-        return tail.text() if tail else ""
 
     def forgive(self, owner: str) -> None:
         """The last crash was no fault of the child's: its owner's next start need not wait."""
         with self._lock:
             self._delays.pop(owner, None)
+
+    def forget(self, owner: str) -> None:
+        """An owner is no more: its folder is removed, as soon as its children have ended. It is for others to end them."""
+        with self._lock:
+            self._delays.pop(owner, None)
+            if owner in self._running.values():
+                self._leaving.add(owner)
+                return
+        remove_folder(self.folder, owner)
 
     def stop(self) -> None:
         """End all of them, side by side, and wait for that."""
@@ -212,33 +231,29 @@ class Children:
         with self._lock:
             owner = self._running.pop(child)
             last = self._delays.pop(owner, (0, FIRST_DELAY_SECONDS / 2))[1]
-            if child.was_told_to_stop:
-                return
-            steady = time.monotonic() - child.started_at > STEADY_SECONDS
-            delay = FIRST_DELAY_SECONDS if steady else min(last * 2, MAX_DELAY_SECONDS)
-            self._delays[owner] = (time.monotonic() + delay, delay)
-            while len(self._delays) > MAX_TAILS:
-                del self._delays[next(iter(self._delays))]
+            if not child.was_told_to_stop:
+                steady = time.monotonic() - child.started_at > STEADY_SECONDS
+                self._delay(owner, FIRST_DELAY_SECONDS if steady else min(last * 2, MAX_DELAY_SECONDS))
+            is_last = owner in self._leaving and owner not in self._running.values()
+            if is_last:
+                self._leaving.discard(owner)
+                self._delays.pop(owner, None)
+        if is_last:
+            remove_folder(self.folder, owner)
 
-    def _keep_tail(self, owner: str, tail: Tail) -> None:
-        self._tails.pop(owner, None)
-        self._tails[owner] = tail
-        if len(self._tails) > MAX_TAILS:
-            self._tails.popitem(last=False)
+    def _delay(self, owner: str, seconds: float) -> None:
+        self._delays[owner] = (time.monotonic() + seconds, seconds)
+        if len(self._delays) > MAX_DELAYS:
+            del self._delays[next(iter(self._delays))]
+
+    def _keep(self, child: Child) -> None:
+        """Hand on what it wrote. Whatever goes wrong there, the child still has to be seen to its end."""
+        try:
+            self._keep_text(self._running[child], child.tail.text())
+        except Exception as error:
+            log.error("what a command wrote could not be kept: %s", trace(error))
 
     # --- what it gets ---
-
-    def _make_folder(self, owner: str) -> tuple[Path, str]:
-        """A folder of the owner's that stays, so that what was once downloaded is there the next time; and one in it for now."""
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", owner):
-            raise ValueError("an owner is named by letters and digits")
-        own = self.folder.resolve() / owner
-        try:
-            for folder in (self.folder, own, own / "home"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return own, tempfile.mkdtemp(prefix="tmp-", dir=own)
-        except OSError:
-            raise UpstreamError("There is no room for the command's own folder.") from None
 
     def _plan(
         self, owner: str, command: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str | None
@@ -246,7 +261,7 @@ class Children:
         """What the warden is to do: see `warden.read_plan`."""
         if folder and any(jail.is_below(os.path.realpath(folder), path) for path in self._hidden):
             raise UpstreamError("The working folder is one of the server's own.")
-        own, scratch = self._make_folder(owner)
+        own, scratch = make_folder(self.folder, owner)
         work = os.path.realpath(folder or own / "home")
         base = BASE | {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(own / "home"), "TMPDIR": scratch}
         return {
@@ -289,8 +304,8 @@ class Children:
             raise UpstreamError(NO_START) from None
         finally:
             close(theirs.values())
-        child = Child(warden, ours, tail, self._on_end)
-        with self._lock:
+        with self._lock:  # before it can end
+            child = Child(warden, ours, tail, self._keep, self._on_end)
             self._running[child] = owner
         failure = hand_over(plan, ours["plan"]) or read_report(ours["report"])
         if failure:
@@ -298,53 +313,3 @@ class Children:
             os.close(child.output)
             raise UpstreamError(failure)
         return child
-
-
-def make_pipes() -> tuple[dict[str, int], dict[str, int]]:
-    """Our ends and theirs, by name."""
-    ours, theirs = {}, {}
-    try:
-        for name in (*FOR_CHILD, *FOR_WARDEN):
-            reads, writes = os.pipe()
-            ours[name], theirs[name] = (writes, reads) if name in THEY_READ else (reads, writes)
-    except OSError:
-        close((*ours.values(), *theirs.values()))
-        raise UpstreamError(NO_START) from None
-    return ours, theirs
-
-
-def close(ends: Iterable[int]) -> None:
-    """Close descriptors."""
-    for end in ends:
-        os.close(end)
-
-
-def hand_over(plan: dict[str, Any], end: int) -> str:
-    """Give the warden its plan. Over a pipe, for a command line and the environment of a process are there for others to see,
-    and what the environment says must not count for the warden. Answers a sentence if that fails."""
-    try:
-        with open(end, "wb") as pipe:
-            pipe.write(json.dumps(plan).encode())
-    except OSError:
-        return NO_START
-    return ""
-
-
-def read_report(end: int) -> str:
-    """Wait for the child to run. Answers a sentence if it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    text = b""
-    try:
-        while select.select([end], [], [], max(0, deadline - time.monotonic()))[0]:
-            data = os.read(end, CHUNK)
-            if not data:
-                break
-            text += data
-        else:
-            return NO_START
-    finally:
-        os.close(end)
-    if text == b"ok":
-        return ""
-    step, _, number = text.decode().partition(" ")
-    return FAILURES.get((step, int(number or 0))) or FAILURES.get((step, 0), NO_START)

@@ -68,6 +68,11 @@ class Settings:
         return Path(self.database_url.removeprefix("sqlite:///")).resolve().parent
 
     @property
+    def children_folder(self) -> Path:
+        """Where each command has a folder of its own."""
+        return self.data_folder / "children"
+
+    @property
     def private_paths(self) -> tuple[str, ...]:
         """What no child process may read: the database, the files that hold secrets, and where containers mount secrets.
 

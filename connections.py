@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, request
 
 from connectors.upstream_kinds import describe_greeting
-from errors import NotFound
+from errors import NotFound, UpstreamError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define
 from joining import join
@@ -24,6 +24,7 @@ from store.connections import (
     update_connection,
 )
 from store.profiles import Profile, find_profile_by_slug, list_client_names, list_profiles
+from store.tails import find_tail
 from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
@@ -79,8 +80,16 @@ def edit(connection_id: str) -> Response:
     return serve_form(Desk(user, connector, connection, None, upstream), ACTIONS, show)
 
 
-def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", errors: dict[str, str] | None = None) -> Response:
-    """The form, with what was typed."""
+def show(
+    desk: Desk,
+    status: int = 200,
+    *,
+    note: str = "",
+    error: str = "",
+    output: str = "",
+    errors: dict[str, str] | None = None,
+) -> Response:
+    """The form, with what was typed. `output` is what a command wrote that was tried."""
     errors = errors or {}
     standing = state().sign_ins.describe(desk.connection) if desk.connection else None
     typed = read_typed(desk) if request.method == "POST" else None
@@ -93,6 +102,8 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         typed_secrets=seal_typed_secrets(state().vault, desk.connector, typed or {}, errors, *place_of(desk)),
         note=note,
         error=error,
+        output=output,
+        tail=find_tail(state().db, state().vault, desk.connection.id) if desk.connection and desk.user.is_owner else None,
         errors=errors,
         next=next_page(),
         standing=standing,
@@ -146,7 +157,10 @@ def name_of(desk: Desk) -> str:
 
 def try_out(desk: Desk) -> Response:
     """Ask the service whether what was typed works; nothing is kept."""
-    note = state().toolbox.try_draft(read_form(desk), desk.connection)
+    try:
+        note = state().toolbox.try_draft(read_form(desk), desk.connection)
+    except UpstreamError as failure:
+        return show(desk, 400, error=str(failure), output=failure.output)
     return show(desk, note=note)
 
 
@@ -178,7 +192,7 @@ def switch_off(desk: Desk) -> Response:
 def switch(desk: Desk, is_enabled: bool) -> Response:
     """Switch a connection to another MCP server on or off. Raises NotFound for any other connection.
 
-    What leads there is closed at once in this process, and in others when it has been idle for a while.
+    What leads there is closed at once in this process, and in others within half a minute.
     """
     connection_id = desk.connection.id if desk.connection else ""
     set_enabled(state().db, desk.user.id, connection_id, is_enabled)
@@ -192,7 +206,7 @@ def delete(desk: Desk) -> Response:
     """Delete the connection, its secrets and its data."""
     if desk.connection:
         delete_connection(state().db, desk.user.id, desk.connection.id)
-        state().gateway.upstreams.drop(desk.connection.id)
+        state().gateway.upstreams.forget(desk.connection.id)
     return see_other(next_page())
 
 

@@ -172,7 +172,12 @@ class FetchError(PosternError):
 
 
 class UpstreamError(ToolError):
-    """Another MCP server cannot be reached, or does not keep to the protocol; the sentence holds nothing that it said."""
+    """Another MCP server cannot be reached, or does not keep to the protocol; the sentence holds nothing that it said.
+
+    `output` is what a command wrote to stderr, without its secrets: for its person only, never for a model or a log.
+    """
+
+    output = ""
 
 
 class UpstreamRefused(PosternError):

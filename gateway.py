@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from child_folders import remove_leftovers
 from config import Settings
 from crypto import Vault
 from db import Database
+from definitions import COMMAND
 from discovery import Discovery
 from fetch import Fetcher
 from forwarding import Forwarding
 from links import Greeting
-from store.connections import Connection
+from store.connections import Connection, list_connections_of
+from store.tails import keep_tail
+from store.upstreams import find_era
 from tools import Call
 from upstream import Upstreams
 from upstream_oauth import UpstreamOAuth
@@ -37,6 +41,9 @@ class Servers(Protocol):
 
     def drop(self, connection_id: str) -> None:
         """End those of one connection."""
+
+    def forget(self, connection_id: str) -> None:
+        """End those of one that was deleted, and leave nothing of it."""
 
     def stop(self) -> None:
         """End all of them."""
@@ -69,7 +76,10 @@ def open_gateway(
     upstreams: Servers | None = None,
 ) -> Gateway:
     """The gateway of one worker. It opens nothing until somebody needs it. `upstreams` stands in for the sessions, in tests."""
-    stdio = make_stdio_servers(settings)
+    def keep(connection_id: str, words: str) -> None:
+        keep_tail(db, vault, connection_id, words, now=int(clock()))
+
+    stdio = make_stdio_servers(settings, keep=keep, find_era=lambda connection_id: find_era(db, connection_id))
 
     def hear(connection_id: str, method: str, params: Mapping[str, Any]) -> None:
         discovery.hear(connection_id, method, params)
@@ -87,3 +97,8 @@ def open_gateway(
     )
     discovery = Discovery(db, upstreams, clock=clock)
     return Gateway(upstreams, discovery, Forwarding(db, vault, upstreams, clock), stdio)
+
+
+def remove_folders_of_none(db: Database, settings: Settings, now: float) -> None:
+    """Remove the folders of commands whose connections are gone. `now` is the machine's own clock, as the folders have it."""
+    remove_leftovers(settings.children_folder, lambda: {item.id for item in list_connections_of(db, COMMAND)}, now)

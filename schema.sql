@@ -77,7 +77,7 @@ CREATE TABLE connections (
     name          TEXT NOT NULL,                          -- what the person calls it
     settings_json TEXT NOT NULL,                          -- the fields that are not secret
     created_at    INTEGER NOT NULL,
-    updated_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,                       -- moves with every change: a second change in a second counts as later
     UNIQUE (user_id, name)
 );
 
@@ -456,6 +456,14 @@ CREATE TABLE upstreams (
     discovered_at INTEGER,                                -- when it said so; null: never
     failed_at     INTEGER,                                -- when it last could not be talked to; null: since discovered_at it can
     failure       TEXT                                    -- why, in a sentence of ours; null: it can be talked to
+);
+
+-- store/tails.py
+-- The last that the command behind a connection wrote to stderr: whichever of its processes wrote last, of whichever worker.
+CREATE TABLE tails (
+    connection_id TEXT PRIMARY KEY REFERENCES connections (id) ON DELETE CASCADE,
+    text_sealed   TEXT NOT NULL,                          -- the last 32 KB at most, without the command's secrets
+    kept_at       INTEGER NOT NULL
 );
 
 -- store/features.py

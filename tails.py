@@ -34,5 +34,14 @@ class Tail:
             kept, is_cut = self._kept.decode(errors="replace"), self._is_cut
         for value in self._secrets:
             kept = kept.replace(value, "[hidden]")
+        kept = self._without_beginning(kept)
         kept = ESCAPES.sub("", kept[self._margin :] if is_cut else kept).replace("\r\n", "\n")
         return "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in kept)
+
+    def _without_beginning(self, kept: str) -> str:
+        """Hide what may be the first half of a secret, of which the second one is still to come."""
+        for value in self._secrets:
+            for length in range(min(len(value) - 1, len(kept)), SHORTEST_SECRET - 1, -1):
+                if kept.endswith(value[:length]):
+                    return kept[:-length] + "[hidden]"
+        return kept

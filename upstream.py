@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from crypto import Unreadable, Vault
+from crypto import Unreadable, Vault, new_id
 from db import Database
 from definitions import find_target
 from errors import PosternError, SignInNeeded, UpstreamError, trace
 from links import Authorizer, Greeting, HttpTarget, Link, StdioTarget
-from store.connections import Connection, list_secrets
+from store.connections import Connection, find_connection, list_secrets
+from store.upstreams import list_current
 from tools import Call
 from upstream_endpoint import Unreachable
 from upstream_opener import Opener
@@ -104,20 +105,30 @@ class Upstreams:
             link.notify(method, params)
 
     def greet(self, kind: str, target: HttpTarget | StdioTarget) -> dict[str, Any]:
-        """Open a server once and close it again, to see whether it answers: what it says of itself."""
-        link = self._opener.open(kind, target, "try", {}, lambda method, params: None, None)
+        """Open a server once and close it again, to see whether it answers: what it says of itself.
+
+        A command that is tried has a folder of its own, so that it can leave nothing there for the next one.
+        """
+        owner = "try-" + new_id()
         try:
+            link = self._opener.open(kind, target, owner, {}, lambda method, params: None, None)
             greeting = link.greeting
-            return {"version": greeting.version, "server": greeting.server, "capabilities": greeting.capabilities}
-        finally:
             link.close()
+        finally:
+            self._opener.forget(owner)
+        return {"version": greeting.version, "server": greeting.server, "capabilities": greeting.capabilities}
 
     def drop(self, connection_id: str) -> None:
-        """Forget what is kept for a connection: it was changed or deleted. Requests under way come to their end."""
+        """End the sessions of a connection: it was changed or switched off. Requests under way come to their end."""
         with self._lock:
             place = self._places.pop(connection_id, None)
             unused = dismiss(place) if place else []
         close_all(unused)
+
+    def forget(self, connection_id: str) -> None:
+        """Do that for a connection that was deleted, of which nothing shall be left."""
+        self.drop(connection_id)
+        self._opener.forget(connection_id)
 
     def stop(self) -> None:
         """End every session, whoever uses it: the process is going down."""
@@ -149,6 +160,16 @@ class Upstreams:
             close_idle = getattr(link, "close_idle", None)
             if close_idle:
                 close_idle()
+
+    def catch_up(self) -> None:
+        """Do what another process has done that changed, switched off or deleted a connection."""
+        with self._lock:
+            held = {connection_id: place.made_for[0] for connection_id, place in self._places.items()}
+        current = list_current(self._db) if held else {}
+        for connection_id, made_for in held.items():
+            if current.get(connection_id, 0) > made_for or connection_id not in current:
+                exists = find_connection(self._db, connection_id) is not None
+                (self.drop if exists else self.forget)(connection_id)
 
     # --- sessions ---
 
@@ -278,6 +299,7 @@ class Upstreams:
     def _tidy_again(self) -> None:
         while not self._stopping.wait(TIDY_SECONDS):
             try:
+                self.catch_up()
                 self.tidy()
             except Exception as error:  # the next time may succeed
                 log.error("tidying failed: %s", trace(error))

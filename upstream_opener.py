@@ -38,6 +38,11 @@ class Opener:
         """A session, in which a server is told `declared`: what can be asked. Raises UpstreamError, SignInNeeded."""
         return OPENERS[kind](self, target, owner, declared, hear, authorizer)
 
+    def forget(self, owner: str) -> None:
+        """An owner is no more: remove what its child processes have left, once they have ended."""
+        if self._stdio is not None:
+            self._stdio.forget(owner)
+
     def open_http(
         self, target: HttpTarget, owner: str, declared: Mapping[str, Any], hear: Hear, authorizer: Authorizer | None
     ) -> Link:

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -30,10 +30,12 @@ MAX_LINE = 16 * 1024 * 1024  # bytes of one message
 MAX_RUBBISH = 1000  # lines in a row that are no message
 PATIENCE = 100  # lines in a row that answer nothing; then we read with pauses, so that a flood costs little
 BURST, PAUSE_SECONDS = 20, 0.005
-PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era: an older one may keep silent
+# For a server to say whether it is of the stateless era. An older one may keep silent, and its person waits so long at the first
+# test. A newer one may begin more slowly than that, and finds both our questions: it answers one of them, see `_initialize`.
+PROBE_SECONDS = 3.0
 PING_SECONDS = 3.0
 GREETING_SECONDS = 60.0  # the first start of a command may download it
-CODE_SECONDS = 0.5  # to learn with which code it ended
+CODE_SECONDS = 0.5  # for it to end, to learn its code and its last words
 MAX_KNOWN = 200
 
 
@@ -75,6 +77,11 @@ class StdioLink:
     def fail(self) -> None:
         """End them because they are of no use."""
         self._end("The session could not begin.", at_once=True)
+
+    def read_output(self) -> str:
+        """What its process wrote to stderr, for its person; once it has been told to end, all of it."""
+        self._child.has_ended.wait(CODE_SECONDS)
+        return self._child.tail.text()
 
     def _answers(self) -> bool:
         """Whether there is any sign of life. The stateless era has no ping."""
@@ -168,11 +175,16 @@ class StdioLink:
 
 
 class StdioServers:
-    """Starts children and greets them. Remembers of which era each command is, so that it has to be asked only once."""
+    """Starts children and greets them. Remembers of which era each command is, so that it has to be asked only once.
 
-    def __init__(self, children: Children, *, allowed: bool = True):
-        self._children, self._allowed = children, allowed
-        self._eras: OrderedDict[tuple[str, tuple[str, ...]], bool] = OrderedDict()
+    `find_era(owner)` answers what is known from earlier, by whichever process: whether it is the stateless one; else None.
+    """
+
+    def __init__(
+        self, children: Children, *, allowed: bool = True, find_era: Callable[[str], bool | None] = lambda owner: None
+    ):
+        self._children, self._allowed, self._find_era = children, allowed, find_era
+        self._eras: OrderedDict[tuple[str, tuple[str, ...]], bool | None] = OrderedDict()  # None: the last one did not fit
         self._lock = threading.Lock()
 
     def open(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
@@ -180,57 +192,61 @@ class StdioServers:
         if not self._allowed:
             raise UpstreamError("Commands are switched off on this server (ALLOW_STDIO).")
         key = (target.command, target.arguments)
-        is_modern = self._eras.get(key)
-        link = self._start(owner, target, capabilities, hear)
+        is_modern = self._eras[key] if key in self._eras else self._find_era(owner)
         try:
-            greeting = link.greet(is_modern)
+            link = self._begin(owner, target, capabilities, hear, is_modern)
         except UpstreamError:
-            self._eras.pop(key, None)
-            if link.is_alive or is_modern is False:
-                link.fail()
-                raise
-            # some older servers end when they are asked what they do not know
-            self._children.forgive(owner)
-            link = self._start(owner, target, capabilities, hear)
-            greeting = self._greet_older(link)
-        with self._lock:
-            self._eras.pop(key, None)
-            self._eras[key] = greeting.is_modern
-            if len(self._eras) > MAX_KNOWN:
-                self._eras.popitem(last=False)
+            self._remember(key, None)
+            raise
+        self._remember(key, link.greeting.is_modern)
         return link
 
-    def tail(self, owner: str) -> str:
-        """What the last child of a connection wrote to stderr, for its person."""
-        return self._children.tail(owner)
+    def forget(self, owner: str) -> None:
+        """A connection is no more: remove what its children have left, once they have ended."""
+        self._children.forget(owner)
 
     def stop(self) -> None:
         """End all children."""
         self._children.stop()
 
-    def _start(self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear) -> StdioLink:
-        return StdioLink(
-            self._children.start(
-                owner, target.command, target.arguments, target.environment, target.folder, secrets=target.secrets
-            ),
-            target,
-            capabilities,
-            hear,
+    def _begin(
+        self, owner: str, target: StdioTarget, capabilities: Mapping[str, Any], hear: Hear, is_modern: bool | None
+    ) -> StdioLink:
+        """Start a child and greet it. Raises UpstreamError with what it wrote to stderr."""
+        child = self._children.start(
+            owner, target.command, target.arguments, target.environment, target.folder, secrets=target.secrets
         )
-
-    def _greet_older(self, link: StdioLink) -> Greeting:
+        link = StdioLink(child, target, capabilities, hear)
         try:
-            return link.greet(False)
-        except UpstreamError:
+            link.greet(is_modern)
+        except UpstreamError as error:
+            if is_modern is not False and not link.is_alive:  # some older servers end when asked what they do not know
+                self._children.forgive(owner)
+                return self._begin(owner, target, capabilities, hear, False)
             link.fail()
+            error.output = link.read_output()
             raise
+        return link
+
+    def _remember(self, key: tuple[str, tuple[str, ...]], is_modern: bool | None) -> None:
+        with self._lock:
+            self._eras.pop(key, None)
+            self._eras[key] = is_modern
+            if len(self._eras) > MAX_KNOWN:
+                self._eras.popitem(last=False)
 
 
-def make_stdio_servers(settings: Settings) -> StdioServers:
+def make_stdio_servers(
+    settings: Settings,
+    *,
+    keep: Callable[[str, str], None] = lambda owner, text: None,
+    find_era: Callable[[str], bool | None] = lambda owner: None,
+) -> StdioServers:
     """What a server with these settings may start. Children live below the database's folder, and reach nothing else in it."""
-    folder = settings.data_folder / "children"
-    children = Children(folder, settings.private_paths, unconfined=settings.allow_stdio_unconfined)
-    return StdioServers(children, allowed=settings.allow_stdio)
+    children = Children(
+        settings.children_folder, settings.private_paths, unconfined=settings.allow_stdio_unconfined, keep=keep
+    )
+    return StdioServers(children, allowed=settings.allow_stdio, find_era=find_era)
 
 
 def read_lines(end: int) -> Iterator[bytes]:

@@ -103,6 +103,31 @@ def note_failure(db: Database, connection_id: str, failure: str, *, now: int) ->
         )
 
 
+def find_era(db: Database, connection_id: str) -> bool | None:
+    """Whether the server is of the stateless era; None: nobody has talked to it since its connection was changed."""
+    rows = db.query(
+        """
+        SELECT u.greeting_json
+        FROM upstreams u
+        JOIN connections c ON c.id = u.connection_id
+        WHERE u.connection_id = :connection_id AND u.greeting_json IS NOT NULL AND u.discovered_at >= c.updated_at
+        """,
+        connection_id=connection_id,
+    )
+    return bool(json.loads(rows[0]["greeting_json"]).get("is_modern")) if rows else None
+
+
+def list_current(db: Database) -> dict[str, int]:
+    """When each connection was last changed, of those that are switched on; whoever's they are."""
+    rows = db.query("""
+        SELECT c.id, c.updated_at
+        FROM connections c
+        JOIN upstreams u ON u.connection_id = c.id
+        WHERE u.is_enabled = 1
+    """)
+    return {row["id"]: row["updated_at"] for row in rows}
+
+
 def list_stale(db: Database, *, before: int) -> list[str]:
     """The ids of connections whose servers, if switched on, were last tried `before` this; the longest ago first."""
     rows = db.query(

@@ -78,6 +78,9 @@ class FakeUpstreams:
     def drop(self, connection_id: str) -> None:
         """There is nothing to end."""
 
+    def forget(self, connection_id: str) -> None:
+        """There is nothing to end."""
+
     def stop(self) -> None:
         """There is nothing to end."""
 

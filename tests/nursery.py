@@ -34,6 +34,13 @@ def start(children: Children, code: str, *arguments: str, owner: str = "alice", 
     return children.start(owner, sys.executable, ["-I", "-S", "-c", code, *arguments], **options)
 
 
+class Kept(dict[str, str]):
+    """What children wrote to stderr, by owner, as far as it was kept."""
+
+    def __call__(self, owner: str, text: str) -> None:
+        self[owner] = text
+
+
 def output_of(child: Child) -> str:
     """All that a child writes to stdout, to its end."""
     with open(child.output, "rb") as output:

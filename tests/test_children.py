@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nursery import finish, is_there, make_children, output_of, start, wait_until
+from nursery import Kept, finish, is_there, make_children, output_of, start, wait_until
 
 import children as children_module
 import jail
+from child_pipes import FAILURES
 from children import Children
 from errors import UpstreamError
 
@@ -162,7 +164,7 @@ def test_an_owner_is_no_path(children: Children, owner: str):
 @pytest.mark.parametrize(
     ("command", "folder", "sentence"),
     [
-        ("no-such-command-anywhere", None, "The command was not found."),
+        ("no-such-command-anywhere", None, FAILURES["command", errno.ENOENT]),
         ("/etc/passwd", None, "The command may not be run."),
         ("/etc", None, "The command may not be run."),
         ("a\0b", None, "The command cannot be run."),
@@ -380,12 +382,57 @@ def test_what_it_wrote_to_stderr_can_be_read_without_its_secrets(children: Child
     code = f"import os, sys; sys.stderr.write({words}); sys.exit(2)"
     child = start(children, code, "inner-s3cret", environment={"KEY": "abcd1234"}, secrets=["inner-s3cret"])
     assert finish(child) == 2
-    assert children.tail("alice") == "key [hidden], [hidden]\nred\N{REPLACEMENT CHARACTER}"
-    assert children.tail("bob") == ""
+    assert child.tail.text() == "key [hidden], [hidden]\nred\N{REPLACEMENT CHARACTER}"
+
+
+def test_what_it_wrote_is_kept_at_its_end_and_now_and_then_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(children_module, "KEEP_SECONDS", 0.1)
+    kept = Kept()
+    nursery = make_children(tmp_path, keep=kept)
+    talks = start(
+        nursery, "import sys\nprint('begun', file=sys.stderr, flush=True)\nsys.stdin.read()\nprint('over', file=sys.stderr)"
+    )
+    wait_until(lambda: kept == {"alice": "begun\n"})
+    silent = start(nursery, WAIT, owner="bob")
+    nursery.stop()
+    assert (finish(talks), finish(silent)) == (0, 0)
+    assert kept == {"alice": "begun\nover\n"}
+
+
+def test_a_child_is_seen_to_its_end_even_if_nothing_can_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    def refuse(owner: str, text: str) -> None:
+        raise OSError(f"no room for {text}")
+
+    nursery = make_children(tmp_path, keep=refuse)
+    child = start(nursery, "raise SystemExit('bob is 42')")
+    assert finish(child) == 1
+    assert len(nursery) == 0
+    assert "could not be kept: OSError" in caplog.text
+    assert "42" not in caplog.text
 
 
 def test_a_flood_to_stderr_is_bounded_and_ends_with_the_child(children: Children):
     child = start(children, "import os\nwhile True:\n    os.write(2, b'x' * 65536)")
-    wait_until(lambda: len(children.tail("alice")) == 32_768)
+    wait_until(lambda: len(child.tail.text()) == 32_768)
     child.kill()
     finish(child)
+
+
+# --- what is left of it ---
+
+
+def test_a_folder_goes_with_its_owner_once_the_last_child_has_ended(children: Children, tmp_path: Path):
+    own = tmp_path / "data" / "children" / "alice"
+    first, second = start(children, WAIT), start(children, WAIT)
+    children.forget("alice")
+    first.stop()
+    finish(first)
+    assert own.is_dir()
+    second.stop()
+    finish(second)
+    assert not own.exists()
+    children.forget("alice")
+    children.forget("nobody")
+    finish(start(children, "pass", owner="bob"))
+    children.forget("bob")
+    assert list(own.parent.iterdir()) == []

@@ -263,7 +263,7 @@ def test_an_upgraded_database_equals_a_fresh_one(frozen: Path, tmp_path: Path, d
 
 def test_a_profile_of_before_gets_a_core_set_and_its_grants_keep_theirs(tmp_path: Path):
     (tmp_path / "then").mkdir()
-    for name in (path.name for path in (ROOT / "migrations").glob("*.sql") if path.name < "0012"):
+    for name in (path.name for path in (ROOT / "migrations").glob("*.sql") if path.name != "0012_core_sets.sql"):
         (tmp_path / "then" / name).touch()
     old = open_database(f"sqlite:///{tmp_path}/old/postern.db")
     before = (ROOT / "schema.sql").read_text().replace("'all', 'read_only', 'core'", "'all', 'read_only'")

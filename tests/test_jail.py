@@ -231,6 +231,6 @@ def test_a_child_of_root_gets_no_disk_and_no_capability(place: Place):
 def test_node_and_npx_run_inside(place: Place, argv: list[str]):
     owner = argv[0]
     child = place.children.start(owner, argv[0], argv[1:])
-    assert output_of(child).strip() != "", place.children.tail(owner)
+    assert output_of(child).strip() != "", child.tail.text()
     child.has_ended.wait(10)
-    assert (child.code, place.children.tail(owner)) == (0, "")
+    assert (child.code, child.tail.text()) == (0, "")

@@ -50,7 +50,7 @@ FLOORS = {
     "2": "contexts db plain_browser",
     "1.5": "channels",
     "1": "callback children config crypto db_postgres fetch",
-    "0.5": "carrier gate_worker warden",
+    "0.5": "carrier child_folders child_pipes gate_worker warden",
     "0": (
         "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
         "naming schemas streams strict_json tails texts wire"

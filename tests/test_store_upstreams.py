@@ -13,13 +13,15 @@ from crypto import Vault
 from db import Database
 from errors import NotFound
 from joining import join
-from store.connections import Draft, delete_connection
+from store.connections import Draft, delete_connection, get_connection, update_connection
 from store.profiles import list_members, list_profiles
 from store.revisions import find_revision
 from store.upstreams import (
     Upstream,
+    find_era,
     find_upstream,
     insert_upstream,
+    list_current,
     list_upstreams,
     note_failure,
     note_greeting,
@@ -105,3 +107,34 @@ def test_a_connection_has_one_server(db: Database, wiki: str):
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"), db.write() as run:
         insert_upstream(run, wiki, "typed")
     assert find_upstream(db, wiki).source == "catalogue"
+
+
+def test_its_era_is_known_until_its_connection_is_changed(db: Database, vault: Vault, alice: User, wiki: str):
+    assert find_era(db, wiki) is None
+    for is_modern in (True, False):
+        note_greeting(db, wiki, {"is_modern": is_modern}, now=NOW)
+        assert find_era(db, wiki) is is_modern
+    note_failure(db, wiki, "wiki.example could not be reached.", now=NOW + 5)
+    assert find_era(db, wiki) is False
+    update_connection(db, vault, alice.id, wiki, Draft("remote_http", "Wiki", {}), now=NOW + 9)
+    assert find_era(db, wiki) is None
+    assert find_era(db, "unknown") is None
+
+
+def test_each_change_is_later_than_the_one_before_it(db: Database, vault: Vault, alice: User, wiki: str):
+    moments = [list_current(db)[wiki]]
+    for now in (NOW, NOW, NOW - 60, NOW + 60):  # a clock may be set back
+        draft = Draft("remote_http", "Wiki", {}, {"api_key": "another"})
+        update_connection(db, vault, alice.id, wiki, draft, now=now)
+        moments.append(list_current(db)[wiki])
+    assert moments == [NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 60]
+    assert get_connection(db, alice.id, wiki).updated_at == NOW + 60
+
+
+def test_current_is_what_is_switched_on(db: Database, vault: Vault, alice: User, wiki: str):
+    other = add(db, vault, alice, "Other")
+    assert list_current(db).keys() == {wiki, other}
+    set_enabled(db, alice.id, wiki, False)
+    assert list_current(db).keys() == {other}
+    delete_connection(db, alice.id, other)
+    assert list_current(db) == {}

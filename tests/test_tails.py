@@ -32,6 +32,14 @@ def test_no_piece_of_a_secret_is_left_where_the_beginning_is_lost(cut: int):
     assert set(tail.text()) == {"x"}
 
 
+def test_the_first_half_of_a_secret_is_hidden_until_the_second_one_comes():
+    tail = Tail(["abcdefgh"])
+    tail.add(b"key abcdef")
+    assert tail.text() == "key [hidden]"
+    tail.add(b"gh, abc")
+    assert tail.text() == "key [hidden], abc"
+
+
 def test_a_secret_of_many_lines_is_hidden():
     tail = Tail(["-----BEGIN-----\nabc\n-----END-----"])
     tail.add(b"key: -----BEGIN-----\nabc\n-----END-----\nnext")

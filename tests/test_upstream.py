@@ -19,8 +19,11 @@ import upstream
 from accounts import add_account
 from errors import Cancelled, SignInNeeded, ToolError, UpstreamError
 from fetch import Fetcher
+from joining import join
 from links import Greeting, HttpTarget, StdioTarget
-from store.connections import Connection, Draft, get_connection, insert_connection
+from store.connections import Connection, Draft, delete_connection, get_connection, insert_connection, update_connection
+from store.profiles import list_profiles
+from store.upstreams import set_enabled
 from tools import Call
 from upstream import Upstreams, declare
 from upstream_endpoint import Unreachable
@@ -56,7 +59,11 @@ class FakeOpener:
 
     def __init__(self) -> None:
         self.links: list[FakeLink] = []
+        self.forgotten: list[str] = []
         self.act: Callable[[], None] = lambda: None
+
+    def forget(self, owner: str) -> None:
+        self.forgotten.append(owner)
 
     def open(self, *opened: Any) -> FakeLink:
         self.act()
@@ -213,6 +220,61 @@ def test_a_changed_connection_gets_a_new_session_and_the_old_one_ends_after_its_
     go_on.set()
     thread.join()
     assert ([link.closed for link in opener.links], results) == ([1, 1, 1], [DONE])
+
+
+def keep(db, vault, *names: str) -> list[Connection]:
+    """Alice's connections of these names, in the database."""
+    user = add_account(db, vault, "alice", "a fine long password", now=NOW)
+    profile = list_profiles(db, user.id)[0]
+    with db.write() as run:
+        ids = [join(run, vault, profile, Draft("remote_http", name, {}, {"api_key": "old"}), NOW) for name in names]
+    return [get_connection(db, user.id, identity) for identity in ids]
+
+
+def test_a_changed_secret_alone_and_within_the_same_second_is_enough(pool, opener, db, vault):
+    (one,) = keep(db, vault, "one")
+    pool.request(one, "ping", {}, Call())
+    update_connection(db, vault, one.user_id, one.id, Draft("remote_http", "one", {}, {"api_key": "new"}), now=NOW)
+    pool.request(get_connection(db, one.user_id, one.id), "ping", {}, Call())
+    assert [(link.opened[1].headers["api_key"], link.closed) for link in opener.links] == [("old", 1), ("new", 0)]
+    pool.request(one, "ping", {}, Call())  # one who still holds what was read before
+    assert len(opener.links) == 2
+
+
+def test_what_another_process_changed_ends_here_too(pool, opener, db, vault):
+    kept, changed, off, deleted = connections = keep(db, vault, "kept", "changed", "off", "deleted")
+    for one in connections:
+        pool.request(one, "ping", {}, Call())
+    pool.catch_up()
+    assert [link.closed for link in opener.links] == [0, 0, 0, 0]
+    user_id = kept.user_id
+    update_connection(db, vault, user_id, changed.id, Draft("remote_http", "changed", {}, {"api_key": "new"}), now=NOW)
+    set_enabled(db, user_id, off.id, False)
+    delete_connection(db, user_id, deleted.id)
+    pool.catch_up()
+    assert [link.closed for link in opener.links] == [0, 1, 1, 1]
+    assert opener.forgotten == [deleted.id]
+    pool.request(kept, "ping", {}, Call())
+    pool.request(get_connection(db, user_id, changed.id), "ping", {}, Call())
+    pool.catch_up()
+    assert [link.closed for link in opener.links] == [0, 1, 1, 1, 0]
+
+
+def test_a_deleted_connection_is_forgotten_once_its_sessions_are_told_to_end(pool, opener):
+    pool.request(connection(), "ping", {}, Call())
+    pool.forget("c1")
+    assert ([link.closed for link in opener.links], opener.forgotten) == ([1], ["c1"])
+
+
+def test_what_is_tried_belongs_to_nobody_and_leaves_nothing(pool, opener):
+    for _ in range(2):
+        pool.greet("stdio", StdioTarget("true"))
+    opener.act = fail(UpstreamError("The command was not found."))
+    with pytest.raises(UpstreamError):
+        pool.greet("stdio", StdioTarget("true"))
+    owners = [link.opened[2] for link in opener.links]
+    assert opener.forgotten[:2] == owners
+    assert len(set(opener.forgotten)) == 3
 
 
 def test_a_dead_session_is_replaced(pool, opener):
