@@ -26,10 +26,28 @@ Run = Callable[..., list[Row]]
 log = logging.getLogger("postern.db")
 
 
-class Held:
-    """What a thread has of the file: its connection, which is closed when the thread has gone."""
+class Connection(sqlite3.Connection):
+    """What a thread has of the file. Another thread may close it, but never in the middle of a statement: SQLite would crash."""
 
-    def __init__(self, connection: sqlite3.Connection):
+    def __init__(self, *args: Any, **options: Any):
+        self._lock = threading.Lock()
+        super().__init__(*args, **options)
+
+    def run(self, sql: str, values: dict[str, Any] | tuple[()] = ()) -> list[Row]:
+        """Run one statement and fetch all: an unfetched RETURNING would keep every other writer out."""
+        with self._lock:
+            return self.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        """Close it, once a statement that runs has ended."""
+        with self._lock:
+            super().close()
+
+
+class Held:
+    """A thread's connection, which is closed when the thread has gone."""
+
+    def __init__(self, connection: Connection):
         self.connection = connection
 
     def __del__(self) -> None:
@@ -61,12 +79,12 @@ class Database:
         try:
             yield lambda sql, **values: run_statement(connection, sql, values)
             with storage_errors():
-                connection.execute("COMMIT")
+                connection.run("COMMIT")
         except sqlite3.OperationalError as error:
             raise StorageError(str(error)) from error
         finally:
             if connection.in_transaction:  # SQLite may have rolled back by itself (disk full): again would raise
-                connection.execute("ROLLBACK")
+                connection.run("ROLLBACK")
 
     def close(self) -> None:
         """Close every connection, of whichever thread."""
@@ -74,7 +92,7 @@ class Database:
             held.connection.close()
         self._local = threading.local()
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> Connection:
         held = getattr(self._local, "held", None)
         if held is None:
             with storage_errors():
@@ -98,9 +116,9 @@ def open_database(url: str, *, creates: bool = True) -> Database:
     return Database(path)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> Connection:
     """A connection with our pragmas. `isolation_level=None`: transactions begin where we say so."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = Connection(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
@@ -111,18 +129,18 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def run_statement(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> list[Row]:
-    """Run one statement and fetch all: an unfetched RETURNING would keep every other writer out."""
+def run_statement(connection: Connection, sql: str, values: dict[str, Any]) -> list[Row]:
+    """Run one statement; answers all its rows."""
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s", " ".join(sql.split()))  # without values
-    return connection.execute(sql, values).fetchall()
+    return connection.run(sql, values)
 
 
-def begin_immediate(connection: sqlite3.Connection) -> None:
+def begin_immediate(connection: Connection) -> None:
     """Take the write lock at once; SQLite's own waiting is not fair, so try again with some jitter."""
     for left in reversed(range(BEGIN_TRIES)):
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.run("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or left == 0:
@@ -130,13 +148,13 @@ def begin_immediate(connection: sqlite3.Connection) -> None:
             time.sleep(random.uniform(0.01, 0.1))
 
 
-def begin_hastily(connection: sqlite3.Connection) -> None:
+def begin_hastily(connection: Connection) -> None:
     """Take the write lock within HASTY_SECONDS, or raise."""
-    connection.execute(f"PRAGMA busy_timeout = {int(HASTY_SECONDS * 1000)}")
+    connection.run(f"PRAGMA busy_timeout = {int(HASTY_SECONDS * 1000)}")
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.run("BEGIN IMMEDIATE")
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.run(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 @contextmanager

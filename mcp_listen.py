@@ -92,7 +92,8 @@ class Listeners:
         while self._needed.wait():
             time.sleep(POLL_SECONDS)
             try:
-                self.look()
+                if self._listeners:
+                    self.look()
             except Exception as error:  # whatever it is, the others go on listening
                 tell(error)
 

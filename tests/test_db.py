@@ -86,6 +86,28 @@ def test_what_a_thread_opened_is_closed_when_it_has_gone(pets: Database):
     assert opened() <= before + 1  # SQLite keeps one for the next thread, as long as another one has locks on the file
 
 
+def test_it_can_be_closed_while_another_thread_reads(pets: Database):
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n"
+    is_over, found = threading.Event(), {"rows": 0, "closed": 0}
+
+    def read() -> None:
+        while not is_over.is_set():
+            try:
+                found["rows"] += len(pets.query(counting))
+            except sqlite3.ProgrammingError:
+                found["closed"] += 1  # between taking the connection and using it; in the middle of a statement it would crash
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(100):
+        time.sleep(0.001)
+        pets.close()
+    is_over.set()
+    thread.join()
+    assert found["rows"] > 0
+    assert found["rows"] % 5000 == 0
+
+
 def test_writers_in_many_threads_all_get_their_turn(pets: Database):
     def add(number: int) -> None:
         with pets.write() as run:
