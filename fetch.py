@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json as jsonlib
 import re
@@ -68,6 +69,15 @@ class Response:
             raise FetchError(f"{self.host} answered something that is not JSON.") from None
 
 
+@functools.cache
+def trust_authorities(ca_file: str | None) -> ssl.SSLContext:
+    """TLS with the usual authorities, and those of a file if there is one. Threads may share it; reading them takes a while."""
+    tls = ssl.create_default_context(cafile=requests.certs.where())
+    if ca_file:
+        tls.load_verify_locations(cafile=ca_file)
+    return tls
+
+
 class Fetcher:
     """Sends requests, each to an address that was vetted first. Threads may share one.
 
@@ -89,9 +99,7 @@ class Fetcher:
         self._resolver = resolver or resolve
         self._own_host = own_host.lower() if own_host else None
         self._dial = dial or open_socket
-        self._tls = ssl.create_default_context(cafile=requests.certs.where())
-        if ca_file:
-            self._tls.load_verify_locations(cafile=ca_file)
+        self._tls = trust_authorities(ca_file)
 
     def request(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -21,12 +22,20 @@ READERS = {
 def find_operation(method: str, path: str) -> tuple[str, tuple[str, ...]] | None:
     """The operation that a path belongs to, and the ids in it; one with fewer ids wins (`…/current` over `…/{}`)."""
     found = []
-    for name in OPERATIONS:
-        wanted, template = name.split(" ")
-        pattern = re.escape(template).replace(r"\{\}", "([^/]+)")
-        if wanted == method and (match := re.fullmatch(pattern, path)):
+    for name, pattern in patterns().get(method, ()):
+        if match := pattern.fullmatch(path):
             found.append((len(match.groups()), name, match.groups()))
     return min(found)[1:] if found else None
+
+
+@functools.cache
+def patterns() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """For each HTTP method, its operations and what their paths look like."""
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for name in OPERATIONS:
+        method, template = name.split(" ")
+        found.setdefault(method, []).append((name, re.compile(re.escape(template).replace(r"\{\}", "([^/]+)"))))
+    return found
 
 
 def faults_of(
@@ -52,7 +61,8 @@ def find_type_fault(name: str, text: str, schema: dict[str, Any]) -> list[str]:
         value = READERS.get(schema.get("type", ""), str)(text)
     except (ValueError, KeyError):
         return [f"{name}={text} is no {schema['type']}"]
-    return [f"{name}: {error.message}" for error in Draft202012Validator(schema).iter_errors(value)]
+    rest = {keyword: wanted for keyword, wanted in schema.items() if keyword != "type"}
+    return [f"{name}: {error.message}" for error in Draft202012Validator(rest).iter_errors(value)] if rest else []
 
 
 def find_body_faults(kinds: dict[str, Any] | None, headers: Mapping[str, str], body: Any, form: bytes | None) -> list[str]:

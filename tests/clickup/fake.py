@@ -133,6 +133,7 @@ class FakeClickUp:
 
     def fail(self, fault: Any, times: int = 1, **wanted: Any) -> None:
         """Let the next requests fail: `method` and `operation` choose which."""
+
         def fits(sent: Sent) -> bool:
             return all(getattr(sent, name) == value for name, value in wanted.items())
 
@@ -589,14 +590,10 @@ HANDLERS: dict[str, Callable[[FakeClickUp, Sent], Any]] = {
     "PUT /v2/folder/{}": lambda fake, sent: rename(fake.folders, sent),
     "DELETE /v2/folder/{}": remove("folders"),
     "POST /v2/space/{}/list": lambda fake, sent: create_list(fake, sent.ids[0], None, sent.body["name"]),
-    "POST /v2/folder/{}/list": lambda fake, sent: create_list(
-        fake, space_of(fake, sent.ids[0]), sent.ids[0], sent.body["name"]
-    ),
+    "POST /v2/folder/{}/list": lambda fake, sent: create_list(fake, space_of(fake, sent.ids[0]), sent.ids[0], sent.body["name"]),
     "PUT /v2/list/{}": lambda fake, sent: rename(fake.lists, sent),
     "DELETE /v2/list/{}": remove("lists"),
-    "POST /v2/space/{}/list_template/{}": lambda fake, sent: {
-        "list": create_list(fake, sent.ids[0], None, sent.body["name"])
-    },
+    "POST /v2/space/{}/list_template/{}": lambda fake, sent: {"list": create_list(fake, sent.ids[0], None, sent.body["name"])},
     "POST /v2/folder/{}/list_template/{}": lambda fake, sent: {
         "list": create_list(fake, space_of(fake, sent.ids[0]), sent.ids[0], sent.body["name"])
     },

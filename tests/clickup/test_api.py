@@ -267,6 +267,7 @@ def test_copies_are_sealed_and_their_names_tell_nothing(world):
 
 # --- ids ---
 
+
 @pytest.mark.parametrize("value", TRAVERSALS)
 @pytest.mark.parametrize(
     "path",

@@ -7,6 +7,7 @@ import copy
 import json
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from clickup.calls import CALLS, OTHER
 from clickup.contract import OPERATIONS
-from clickup.fake import ALICE, HANDLERS, FakeClickUp
+from clickup.fake import ALICE, HANDLERS, FakeClickUp, Sent
 from clickup.world import TOOLS, World, closed, mistakes
 from errors import ToolError
 from fetch import VENDOR
@@ -22,14 +23,15 @@ from fetch import VENDOR
 CASES = [(name, index) for name in CALLS for index in range(len(CALLS[name](World())))]
 WRITES = [(name, index) for name, index in CASES if not TOOLS[name].reads]
 XENIA = {"id": 13, "username": "Xenia"}
+REFRESH = {"forceRefresh", "refresh"}
 BY_THEMSELVES = {"confirm", "dryRun", "concurrency"}  # tested further down
 
 
 @pytest.fixture
 def make_world(monkeypatch: pytest.MonkeyPatch):
-    """Makes worlds that are alike, with a second workspace, something in every corner, and copies for calls that go past them."""
+    """Makes worlds that are alike, with a second workspace, and something in every corner."""
 
-    def make(arguments: dict[str, Any] | None = None) -> World:
+    def make() -> World:
         world = World()
         monkeypatch.setattr("service_calls.time", SimpleNamespace(monotonic=world.clock))
         fake = world.fake
@@ -51,27 +53,16 @@ def make_world(monkeypatch: pytest.MonkeyPatch):
         fake.add_page(world.doc, "Plan B", "Raincoats " * 20)
         fake.views[world.view]["filters"] = {"op": "AND", "fields": [{"field": "tag", "op": "ANY", "values": ["x"]}]}
         fake.running = fake.add_entry(world.task, 1, 0, duration=-5)
-        if {"forceRefresh", "refresh"} & (arguments or {}).keys():
-            warm(world)
         return world
 
     return make
 
 
-def warm(world: World) -> None:
-    """Fill the copies that `forceRefresh` goes past."""
-    for name, arguments in (
-        ("workspace_overview", {"workspaceId": "1"}),
-        ("list_custom_field_list", {"listId": world.list}),
-        ("list_list_for_space_or_folder", {"spaceId": world.space}),
-        ("space_tag_list", {"spaceId": world.space}),
-        ("workspace_capability_snapshot", {}),
-    ):
-        world.run(name, arguments)
-    for place in CALLS["task_status_report"](world):
-        for name in ("task_status_report", "task_risk_report"):
-            world.run(name, {**place, "forceRefresh": False})
-    world.fake.sent.clear()
+def warm(world: World, name: str, arguments: dict[str, Any]) -> None:
+    """Fill the copies that a tool goes past if it is told to refresh them."""
+    if REFRESH & arguments.keys():
+        world.run(name, {key: value for key, value in arguments.items() if key not in REFRESH})
+        world.fake.sent.clear()
 
 
 def trace(world: World, name: str, arguments: dict[str, Any]) -> tuple[list[str], Any]:
@@ -168,10 +159,12 @@ def arguments_of(world: World) -> list[tuple[str, int, str]]:
 
 @pytest.mark.parametrize(("name", "index", "argument"), arguments_of(World()))
 def test_every_argument_makes_a_difference(make_world, name, index, argument):
-    world = make_world(CALLS[name](World())[index])
+    world = make_world()
     arguments = CALLS[name](world)[index]
+    warm(world, name, arguments)
     with_it = trace(world, name, arguments)
-    world = make_world(arguments)
+    world = make_world()
+    warm(world, name, arguments)
     needed = argument in TOOLS[name].input_schema.get("required", [])
     changed = {key: value for key, value in arguments.items() if key != argument}
     if needed:
@@ -189,23 +182,30 @@ def fit_items(name: str, argument: str, items: list[dict[str, Any]]) -> list[dic
     return [{key: value for key, value in item.items() if key in known} for item in items]
 
 
-def test_concurrency_is_how_many_requests_run_at_once(make_world):
-    for wanted in (1, 4):
-        world = make_world()
-        active, most, lock = [0], [0], threading.Lock()
+class Crowd:
+    """Holds each request back until as many run as are wanted, or it has waited for so long that no more can be coming."""
 
-        def respond(sent, world=world, active=active, most=most, lock=lock):
-            with lock:
-                active[0] += 1
-                most[0] = max(most[0], active[0])
-            time.sleep(0.02)
-            with lock:
-                active[0] -= 1
-            return FakeClickUp.respond(world.fake, sent)
+    def __init__(self, wanted: int):
+        self.wanted, self.active, self.most, self.changed = wanted, 0, 0, threading.Condition()
 
-        world.fake.respond = respond
-        world.run("workspace_hierarchy", {"concurrency": wanted, "forceRefresh": True})
-        assert most[0] == wanted
+    def __call__(self, fake: FakeClickUp, sent: Sent) -> Any:
+        with self.changed:
+            self.active += 1
+            self.most = max(self.most, self.active)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.most >= self.wanted, timeout=0.2)
+        time.sleep(0.005)  # one too many would come now
+        with self.changed:
+            self.active -= 1
+        return FakeClickUp.respond(fake, sent)
+
+
+@pytest.mark.parametrize("wanted", [1, 4])
+def test_concurrency_is_how_many_requests_run_at_once(make_world, wanted):
+    world, crowd = make_world(), Crowd(wanted)
+    world.fake.respond = partial(crowd, world.fake)
+    world.run("workspace_hierarchy", {"concurrency": wanted, "forceRefresh": True})
+    assert crowd.most == wanted
 
 
 # --- confirm and dryRun ---

@@ -74,7 +74,8 @@ def office(settings: Settings):
     made.house.close()
 
 
-def test_the_form_tries_the_token_and_shows_it_to_nobody(office):
+def test_the_form_tries_the_token_and_shows_it_to_nobody(office, monkeypatch):
+    monkeypatch.setattr("service_calls.FIRST_PAUSE", 0.001)
     page = office.connect("test")
     assert "ClickUp accepts the token. Workspace: “Acme” (1)." in page.text
     assert TOKEN not in page.text

@@ -153,7 +153,13 @@ class World:
 
 def mistakes(name: str, arguments: dict[str, Any]) -> list[str]:
     """What a tool's input schema finds wrong with some arguments."""
-    return [error.message for error in Draft202012Validator(TOOLS[name].input_schema).iter_errors(arguments)]
+    return [error.message for error in checker(name).iter_errors(arguments)]
+
+
+@functools.cache
+def checker(name: str) -> Draft202012Validator:
+    """A tool's input schema."""
+    return Draft202012Validator(TOOLS[name].input_schema)
 
 
 @functools.cache

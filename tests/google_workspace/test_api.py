@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -269,15 +270,47 @@ def test_a_value_that_cannot_be_a_segment_is_refused(value):
 @pytest.mark.parametrize("name", CALLS)
 def test_no_argument_leads_a_request_elsewhere(make_world, name):
     """Whatever stands in an argument, each request is one that Google describes, at the place that the tool asks for."""
-    world = make_world()
-    for full in CALLS[name](world):
-        usual = ids_of(make_world(), name, full)
+    for full in CALLS[name](make_world()):
+        world = make_world()
+        usual = ids_of(world, name, full) | {"gmail.users.drafts.create"}
         for argument, value in full.items():
-            for odd in TRAVERSALS if isinstance(value, str) else ():
-                if mistakes(name, full | {argument: odd}) == []:
+            tried = TRAVERSALS if places_of(world, value) else TRAVERSALS[:4:3]
+            for changed in (full | {argument: other} for odd in tried for other in with_odd(value, odd)):
+                if mistakes(name, changed) == []:
                     other = make_world()
-                    assert ids_of(other, name, full | {argument: odd}) <= usual | {"gmail.users.drafts.create"}
+                    assert ids_of(other, name, changed) <= usual
                     check_places(other.fake)
+
+
+def places_of(world: World, value: Any) -> set[tuple[str, str]]:
+    """Where in the paths of what was asked for an argument stands: (method, hole)."""
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    pieces = {piece for text in texts if isinstance(text, str) for piece in text.split("/")}
+    return {(sent.id, hole) for sent in world.fake.sent for hole, text in sent.ids.items() if text in pieces}
+
+
+def with_odd(value: Any, odd: str) -> Iterator[Any]:
+    """An argument with something odd in it, if it is a text or a list of texts."""
+    if isinstance(value, str):
+        yield odd
+        if "/" in value:
+            yield value.rpartition("/")[0] + "/" + odd
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        yield [odd, *value[1:]]
+
+
+def test_every_place_in_a_path_is_filled_from_an_argument_that_was_tried(make_world, capsys):
+    """Else the test above would show little."""
+    tried, all_ = set(), set()
+    for name, calls in CALLS.items():
+        for full in calls(make_world()):
+            world = make_world()
+            ids_of(world, name, full)
+            all_ |= {(sent.id, hole) for sent in world.fake.sent for hole, text in sent.ids.items() if text != "me"}
+            tried |= {place for value in full.values() for place in places_of(world, value)}
+    with capsys.disabled():
+        print(f"\nGoogle Workspace: {len(tried)} of {len(all_)} places in paths are filled from arguments")
+    assert all_ == tried != set()
 
 
 def ids_of(world: World, name: str, arguments: dict[str, Any]) -> set[str]:
