@@ -36,6 +36,8 @@ class Cached:
 
 CANNOT_BE_ASKED = "This client cannot be asked anything."
 ASKABLE = frozenset({"elicitation", "sampling", "roots"})  # capabilities of clients
+LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 §6.2.1
+DEFAULT_LOG_LEVEL = "info"  # until the client names one, the server may choose (MCP 2025-11-25, server/utilities/logging)
 
 
 class Call:
@@ -54,8 +56,8 @@ class Call:
         """Report progress, if the client asked for it (MCP `notifications/progress`)."""
         self.check_cancelled()
 
-    def log(self, level: str, data: Any) -> None:
-        """Send a log line to the client, if it asked for them (MCP `notifications/message`)."""
+    def log(self, level: str, data: Any, logger: str | None = None) -> None:
+        """Send a log line to the client, if it asked for them (MCP `notifications/message`). `logger`: None is ourselves."""
         self.check_cancelled()
 
     def ask(self, key: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +98,11 @@ class Call:
     @property
     def log_level(self) -> str | None:
         """From which level on the client wants log lines of this call; None: it wants none."""
+        return None
+
+    @property
+    def chosen_log_level(self) -> str | None:
+        """That level if the client itself has named it; None: it leaves that to the server."""
         return None
 
     @property

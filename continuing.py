@@ -138,6 +138,11 @@ class ContinuedCall(Call):
         return self._client.log_level
 
     @property
+    def chosen_log_level(self) -> str | None:
+        """What it has named."""
+        return self._client.chosen_log_level
+
+    @property
     def wants_progress(self) -> bool:
         """Whether the first request asked for it; the later ones hear nothing of this call but its end."""
         return self._client.wants_progress
@@ -148,11 +153,11 @@ class ContinuedCall(Call):
         if not self.turned.is_set():
             self._client.progress(progress, total, message)
 
-    def log(self, level: str, data: Any) -> None:
+    def log(self, level: str, data: Any, logger: str | None = None) -> None:
         """Tell the first request, while it lasts."""
         self.check_cancelled()
         if not self.turned.is_set():
-            self._client.log(level, data)
+            self._client.log(level, data, logger)
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         """Ask one after the other, and wait for the request that brings the answer."""

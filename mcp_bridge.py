@@ -19,7 +19,7 @@ from config import Settings
 from crypto import Vault
 from db import Database
 from errors import ProtocolError
-from mcp_call import HANDSHAKE_LEVEL, Earlier, RequestCall, open_state, run_asking
+from mcp_call import Earlier, RequestCall, open_state, run_asking
 from mcp_http import (
     STATUS_LINES,
     Answer,
@@ -289,7 +289,7 @@ class Bridge:
             earlier=earlier,
             notify=lambda method, params: stream.put(encode_json({"jsonrpc": "2.0", "method": method, "params": params})),
             relay=self._sessions.relay(session, stream) if session else None,
-            log_level=session.log_level if session and session.log_level else HANDSHAKE_LEVEL,
+            log_level=session.log_level if session else None,
         )
 
     # --- MCP sessions ---

@@ -14,14 +14,14 @@ from mcp_types.methods import validate_client_result
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import ValidationError
 
+from contexts import DEFAULT_LOG_LEVEL, LOG_LEVELS
 from crypto import Unreadable, Vault
 from errors import InputRequired, ProtocolError, ToolError
+from links import PRODUCT
 from protocol import Request
 from tools import Call
 
 STATE_SECONDS = 600  # how long a person may take to answer
-LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 §6.2.1
-HANDSHAKE_LEVEL = "info"  # until the client says otherwise, the server may choose (MCP 2025-11-25, server/utilities/logging)
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 
 Notify = Callable[[str, dict[str, Any]], None]  # sends a notification on the request's own stream
@@ -50,12 +50,12 @@ class RequestCall(Call):
         earlier: Earlier = Earlier(),
         notify: Notify | None = None,
         relay: Relay | None = None,
-        log_level: str = HANDSHAKE_LEVEL,
+        log_level: str | None = None,
     ):
         super().__init__()
         self.request, self._notify, self._relay = request, notify, relay
         # the stateless era sends no log unless this very request wants it (MCP 2026-07-28, server/utilities/logging)
-        self._log_level = request.meta.get(LOG_LEVEL_META_KEY) if request.modern else log_level
+        self._chosen_level = request.meta.get(LOG_LEVEL_META_KEY) if request.modern else log_level
         self._answers = {**earlier.answers, **(request.params.get("inputResponses") or {})}
         self.kept.update(earlier.kept)
         self.required: dict[str, dict[str, Any]] = {}
@@ -74,7 +74,14 @@ class RequestCall(Call):
     @property
     def log_level(self) -> str | None:
         """From which level on the client wants log lines, if there is a stream to send them on."""
-        return self._log_level if self._notify and self._log_level in LEVELS else None
+        if self.request.modern or not self._notify:
+            return self.chosen_log_level
+        return self.chosen_log_level or DEFAULT_LOG_LEVEL
+
+    @property
+    def chosen_log_level(self) -> str | None:
+        """That level if the client has named it, in this request or earlier in its session."""
+        return self._chosen_level if self._notify and self._chosen_level in LOG_LEVELS else None
 
     @property
     def wants_progress(self) -> bool:
@@ -89,11 +96,11 @@ class RequestCall(Call):
             facts = {"progressToken": token, "progress": progress, "total": total, "message": message}
             self._notify("notifications/progress", {name: fact for name, fact in facts.items() if fact is not None})
 
-    def log(self, level: str, data: Any) -> None:
+    def log(self, level: str, data: Any, logger: str | None = None) -> None:
         """Send a log line, if the client wants lines of this level."""
         self.check_cancelled()
-        if self.log_level and LEVELS.index(level) >= LEVELS.index(self.log_level):
-            self._notify("notifications/message", {"level": level, "logger": "postern", "data": data})
+        if self.log_level and LOG_LEVELS.index(level) >= LOG_LEVELS.index(self.log_level):
+            self._notify("notifications/message", {"level": level, "logger": logger or PRODUCT["name"], "data": data})
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         """The answers to several questions, by their keys. Raises InputRequired, and runs again, until all are there.

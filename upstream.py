@@ -12,14 +12,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from contexts import DEFAULT_LOG_LEVEL, LOG_LEVELS
 from crypto import Unreadable, Vault, new_id
 from db import Database
 from definitions import find_target
-from errors import PosternError, SignInNeeded, UpstreamError, trace
+from errors import PosternError, SignInNeeded, UpstreamError, UpstreamRefused, trace
 from links import Authorizer, Greeting, HttpTarget, Link, StdioTarget
 from store.connections import Connection, find_connection, list_secrets
 from store.upstreams import list_current
@@ -43,9 +44,13 @@ FindTarget = Callable[[str, Mapping[str, Any], Mapping[str, str]], HttpTarget | 
 
 @dataclass(eq=False)
 class Session:
-    """A link in the pool. One that is `dismissed` is closed when its last user leaves."""
+    """A link in the pool. One that is `dismissed` is closed when its last user leaves.
+
+    `level` is the log level that its server was told, with the greeting of that time: who has begun anew knows it no more.
+    """
 
     link: Link
+    level: tuple[Greeting | None, str] = (None, "")
     users: int = 0
     used_at: float = 0
     is_dismissed: bool = False
@@ -91,18 +96,19 @@ class Upstreams:
 
     def request(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """Ask a connection's server and wait: see `links.Link.request`."""
-        with self._lend(connection, call) as link:
-            return link.request(method, params, call)
+        with self._lend(connection, call) as session:
+            set_level(session, call)
+            return session.link.request(method, params, call)
 
     def greeting(self, connection: Connection, call: Call | None = None) -> Greeting:
         """What its server said of itself, to a caller who can be asked the same."""
-        with self._lend(connection, call or Call()) as link:
-            return link.greeting
+        with self._lend(connection, call or Call()) as session:
+            return session.link.greeting
 
     def notify(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call | None = None) -> None:
         """Tell its server something that has no answer."""
-        with self._lend(connection, call or Call()) as link:
-            link.notify(method, params)
+        with self._lend(connection, call or Call()) as session:
+            session.link.notify(method, params)
 
     def greet(self, kind: str, target: HttpTarget | StdioTarget) -> dict[str, Any]:
         """Open a server once and close it again, to see whether it answers: what it says of itself.
@@ -174,7 +180,7 @@ class Upstreams:
     # --- sessions ---
 
     @contextmanager
-    def _lend(self, connection: Connection, call: Call) -> Iterator[Link]:
+    def _lend(self, connection: Connection, call: Call) -> Iterator[Session]:
         """A living session, opened if need be; others may use it at the same time."""
         declared = declare(call.capabilities)
         key = json.dumps(declared, sort_keys=True)
@@ -182,7 +188,7 @@ class Upstreams:
         self._check_pause(place)
         session = self._find(place, key) or self._open(place, connection, key, declared, call)
         try:
-            yield session.link
+            yield session
             place.pause = 0
         except Unreachable as error:
             self._pause(place, str(error))
@@ -303,6 +309,23 @@ class Upstreams:
                 self.tidy()
             except Exception as error:  # the next time may succeed
                 log.error("tidying failed: %s", trace(error))
+
+
+def set_level(session: Session, call: Call) -> None:
+    """Let a server of the handshake era know which log lines its caller has asked for; in the other era each request says so.
+
+    All callers share the session, so it is told the lowest level that any of them has named, and none above what those get who
+    have named none: what is too much for one of them is left out on the way to its client.
+    """
+    greeting, wanted = session.link.greeting, call.chosen_log_level
+    if wanted is None or greeting.is_modern or "logging" not in greeting.capabilities:
+        return
+    told = session.level[1] if session.level[0] is greeting else None
+    level = min(wanted, told or DEFAULT_LOG_LEVEL, DEFAULT_LOG_LEVEL, key=LOG_LEVELS.index)
+    if level != told:
+        session.level = (greeting, level)
+        with suppress(UpstreamError, UpstreamRefused):  # the call itself may go well all the same
+            session.link.request("logging/setLevel", {"level": level}, Call())
 
 
 def dismiss(place: Place) -> list[Session]:

@@ -18,6 +18,7 @@ from typing import Any
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY, PROTOCOL_VERSION_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND
 
+from contexts import LOG_LEVELS
 from errors import Cancelled, ProtocolError, ToolError, UpstreamError, UpstreamRefused, trace
 from links import PRODUCT, Hear
 from tools import Call
@@ -31,7 +32,6 @@ UNHEARD = ("notifications/cancelled", "notifications/subscriptions/acknowledged"
 NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic/utilities/cancellation
 DECLARABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
-LEVELS = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})  # RFC 5424 §6.2.1
 
 Message = dict[str, Any]
 
@@ -167,7 +167,7 @@ class Rpc:
         elif message["method"] == "notifications/progress":
             tell_progress(exchange.call, message["params"])
         else:
-            exchange.call.log(str(message["params"]["level"]), message["params"].get("data"))
+            tell_log(exchange.call, message["params"])
         return None
 
     def _answer(self, exchange: Exchange, request: Message) -> None:
@@ -237,7 +237,7 @@ class Rpc:
         if method == "notifications/progress":
             self._take_progress(message, params)
             return
-        if method == "notifications/message" and str(params.get("level")) in LEVELS and (owner := exchange or self._only()):
+        if method == "notifications/message" and str(params.get("level")) in LOG_LEVELS and (owner := exchange or self._only()):
             put_note(owner, message)
         elif method.startswith("notifications/") and method not in UNHEARD:
             try:
@@ -297,6 +297,12 @@ def tell_progress(call: Call, params: Mapping[str, Any]) -> None:
     """Pass a progress note on; what is not well-formed in it is left out."""
     total, message = params.get("total"), params.get("message")
     call.progress(params["progress"], total if is_number(total) else None, message if isinstance(message, str) else None)
+
+
+def tell_log(call: Call, params: Mapping[str, Any]) -> None:
+    """Pass a log line on, under the name that the server gave it."""
+    logger = params.get("logger")
+    call.log(str(params["level"]), params.get("data"), logger if isinstance(logger, str) else None)
 
 
 def put_note(exchange: Exchange, message: Message) -> None:

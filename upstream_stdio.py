@@ -115,7 +115,7 @@ class StdioLink:
             return initialize(self._rpc, GREETING_SECONDS)
         except UpstreamRefused as error:
             # it was slow to begin, and has taken our first question after all
-            greeting = discover(self._rpc, PROBE_SECONDS) if error.code == UNSUPPORTED_PROTOCOL_VERSION else None
+            greeting = discover(self._rpc, GREETING_SECONDS) if error.code == UNSUPPORTED_PROTOCOL_VERSION else None
             if greeting is None:
                 raise UpstreamError("The server refuses to begin.") from None
             return greeting

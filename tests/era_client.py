@@ -21,7 +21,7 @@ class EraClient:
         self.parts, self.token, self.revision = urlsplit(url), token, revision
         self.is_modern = revision == MODERN
         self.heard: list[dict[str, Any]] = []
-        self._id = 0
+        self._id, self._level = 0, ""
         self._session: str | None = None
         if not self.is_modern:
             about = {"protocolVersion": revision, "capabilities": CAPABILITIES, "clientInfo": {"name": "era", "version": "1"}}
@@ -42,6 +42,12 @@ class EraClient:
             return result
         again = {"inputResponses": dict.fromkeys(result["inputRequests"], ANSWER), "requestState": result["requestState"]}
         return self.request(method, params | again)
+
+    def choose_level(self, level: str) -> None:
+        """Want log lines from this level on, in the way of the era."""
+        self._level = level
+        if not self.is_modern:
+            assert self.request("logging/setLevel", {"level": level}) == {}
 
     def leave(self, method: str, params: dict[str, Any]) -> None:
         """Ask, wait for the first word, and cancel in the way of the era."""
@@ -76,6 +82,7 @@ class EraClient:
         headers = {}
         if self.is_modern:
             envelope = {"protocolVersion": MODERN, "clientCapabilities": CAPABILITIES}
+            envelope |= {"logLevel": self._level} if self._level else {}
             meta = {f"io.modelcontextprotocol/{name}": value for name, value in envelope.items()}
             params = {**params, "_meta": {**(params.get("_meta") or {}), **meta}}
             headers = {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sdk_revision import NEWEST
 
@@ -34,6 +35,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from contexts import LOG_LEVELS
 from errors import ToolError
 from listings import LISTERS, Shown, match_template
 from store.members import Member
@@ -50,6 +52,8 @@ QUESTIONS: dict[str, tuple[Any, Any]] = {
 TOOLS = {tool.name: tool for tool in CONNECTOR.tools}
 RESOURCES = {resource.uri: resource for resource in CONNECTOR.resources}
 PROMPTS = {prompt.name: prompt for prompt in CONNECTOR.prompts}
+OWN_LEVEL = "warning" if NEWEST else "debug"  # of the handshake era's log lines, until a client chooses one
+CHOSEN: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by session: the SDK makes a ServerSession for each request
 BUS = InMemorySubscriptionBus()
 
 if NEWEST:
@@ -91,7 +95,9 @@ class SdkCall(Call):
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         anyio.from_thread.run(self.session.report_progress, progress, total, message)
 
-    def log(self, level: str, data: Any) -> None:
+    def log(self, level: str, data: Any, logger: str | None = None) -> None:
+        if not self.is_modern and LOG_LEVELS.index(level) < LOG_LEVELS.index(CHOSEN.get(self.session._connection, OWN_LEVEL)):
+            return
         anyio.from_thread.run(self.session.send_log_message, level, data, "fixture", self.context.request_id)
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -222,6 +228,12 @@ async def complete(_context: Any, params: Any) -> Any:
     return types.CompleteResult.model_validate({"completion": {"values": values, "total": len(values), "hasMore": False}})
 
 
+async def set_level(context: Any, params: Any) -> Any:
+    """What is logged in this session from now on."""
+    CHOSEN[context.session._connection] = params.level
+    return types.EmptyResult()
+
+
 async def acknowledge(_context: Any, _params: Any) -> Any:
     return types.EmptyResult()
 
@@ -244,7 +256,7 @@ def make_server() -> Server:
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
         on_completion=complete,
-        on_set_logging_level=acknowledge,
+        on_set_logging_level=set_level,
     )
 
 

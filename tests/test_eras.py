@@ -105,6 +105,19 @@ def check_elicitation(pair: SimpleNamespace) -> None:
     assert answer == 'User response: action=accept, content={"response": "yes"}'
 
 
+def check_log(pair: SimpleNamespace) -> None:
+    """Older servers here say nothing below a warning until they are told that somebody wants it."""
+    pair.client.choose_level("info")
+    call(pair.client, "test_tool_with_logging")
+    lines = [note["params"] for note in pair.client.heard if note["method"] == "notifications/message"]
+    assert [(line["level"], line["logger"], line["data"].split()[-1]) for line in lines] == [
+        ("info", "fixture", "started"), ("info", "fixture", "data"), ("info", "fixture", "completed"),
+    ]  # fmt: skip
+    pair.client.choose_level("error")
+    call(pair.client, "test_tool_with_logging")
+    assert [note for note in pair.client.heard if note["method"] == "notifications/message"] == []
+
+
 CHECKS: dict[str, Callable[[SimpleNamespace], None]] = {
     "list": check_list,
     "call": check_call,
@@ -112,6 +125,7 @@ CHECKS: dict[str, Callable[[SimpleNamespace], None]] = {
     "error": check_error,
     "cancel": check_cancel,
     "elicitation": check_elicitation,
+    "log": check_log,
 }
 PASSED: dict[tuple[str, str], list[str]] = {}
 
@@ -136,7 +150,8 @@ def test_the_documentation_says_what_goes_through():
         "# Which revisions of MCP go together\n\n"
         "Assistants of the revision on the left, through Postern, before a server of the revision above (over HTTP), or of\n"
         "2025-11-25 over the transport of 2024 (SSE) and as a command (stdio). `tests/test_eras.py` tries it and writes this:\n"
-        "listing and calling tools, progress, errors, cancelling, and a server that asks the person something.\n\n"
+        "listing and calling tools, progress, errors, cancelling, a server that asks the person something, and log lines from\n"
+        "the level on that the assistant has chosen.\n\n"
         + head
         + "".join(rows)
     )

@@ -73,6 +73,30 @@ def test_log_lines_are_sent_from_the_level_on_that_the_client_wants(said, notify
     assert [params["level"] for _, params in said] == sent
 
 
+@pytest.mark.parametrize(
+    ("request_", "in_session", "chosen", "wanted"),
+    [
+        (handshake(), None, None, "info"),
+        (handshake(), "debug", "debug", "debug"),
+        (modern(), "debug", None, None),  # a session is of the other era
+        (modern(meta={"io.modelcontextprotocol/logLevel": "error"}), None, "error", "error"),
+        (modern(meta={"io.modelcontextprotocol/logLevel": "loud"}), None, None, None),
+    ],
+)
+def test_a_level_that_the_client_has_named_is_told_from_what_is_usual(notify, request_, in_session, chosen, wanted):
+    call = RequestCall(request_, notify=notify, log_level=in_session)
+    assert (call.chosen_log_level, call.log_level) == (chosen, wanted)
+    mute = RequestCall(request_, log_level=in_session)
+    assert (mute.chosen_log_level, mute.log_level) == (None, None)
+
+
+def test_a_log_line_bears_the_name_that_its_writer_has(said, notify):
+    call = RequestCall(handshake(), notify=notify)
+    call.log("info", "ours")
+    call.log("info", "theirs", "database")
+    assert [params["logger"] for _, params in said] == ["postern", "database"]
+
+
 def test_a_cancelled_call_can_say_nothing_and_ask_nothing(said, notify):
     call = RequestCall(handshake(meta={"progressToken": 1}), notify=notify)
     call.cancelled.set()

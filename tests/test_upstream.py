@@ -17,7 +17,7 @@ from test_upstream_sse import FakeSse
 
 import upstream
 from accounts import add_account
-from errors import Cancelled, SignInNeeded, ToolError, UpstreamError
+from errors import Cancelled, SignInNeeded, ToolError, UpstreamError, UpstreamRefused
 from fetch import Fetcher
 from joining import join
 from links import Greeting, HttpTarget, StdioTarget
@@ -39,8 +39,11 @@ class FakeLink:
         self.opened, self.is_alive, self.closed, self.tidied = opened, True, 0, 0
         self.act: Callable[[Call], Any] = lambda call: DONE
         self.told: list[str] = []
+        self.levels: list[str] = []
 
     def request(self, method: str, params: Mapping[str, Any], call: Call) -> Any:
+        if method == "logging/setLevel":
+            self.levels.append(params["level"])
         return self.act(call)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
@@ -305,6 +308,72 @@ def test_many_threads_open_one_session(pool, opener):
     for thread in threads:
         thread.join()
     assert len(opener.links) == 1
+
+
+# --- which log lines a server is asked for ---
+
+
+class Reader(Call):
+    """A caller who has chosen a log level."""
+
+    def __init__(self, level: str | None):
+        super().__init__()
+        self._level = level
+
+    @property
+    def chosen_log_level(self) -> str | None:
+        return self._level
+
+
+def logging_greeting(is_modern: bool = False, **capabilities: Any) -> Greeting:
+    return Greeting("2025-11-25", is_modern, {"logging": {}} | capabilities, {"name": "fake"})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ([None, None], []),
+        (["debug", "debug", None, "info"], ["debug"]),
+        (["error", None, "error"], ["info"]),  # whoever has chosen none still gets what is usual
+        (["notice", "info", "debug", "error"], ["info", "debug"]),
+    ],
+)
+def test_a_server_is_told_the_lowest_level_that_anybody_has_chosen(pool, opener, monkeypatch, chosen, told):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    for level in chosen:
+        pool.request(connection(), "tools/call", CALL, Reader(level))
+    assert [link.levels for link in opener.links] == [told]
+
+
+@pytest.mark.parametrize("greeting", [logging_greeting(is_modern=True), Greeting("2025-11-25", False, {"tools": {}}, {})])
+def test_one_that_has_no_such_level_is_told_none(pool, opener, monkeypatch, greeting):
+    monkeypatch.setattr(FakeLink, "greeting", greeting)
+    pool.request(connection(), "tools/call", CALL, Reader("debug"))
+    assert opener.links[0].levels == []
+
+
+def test_one_that_has_begun_anew_is_told_again(pool, opener, monkeypatch):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    pool.request(connection(), "tools/call", CALL, Reader("debug"))
+    opener.links[0].greeting = logging_greeting()
+    for _ in range(2):
+        pool.request(connection(), "tools/call", CALL, Reader("debug"))
+    assert opener.links[0].levels == ["debug", "debug"]
+
+
+@pytest.mark.parametrize("error", [UpstreamRefused(-32601, "no"), UpstreamError("No answer in time.")])
+def test_a_call_goes_on_if_the_level_is_refused(pool, opener, monkeypatch, error):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    pool.request(connection(), "ping", {}, Call())
+    answers = iter([fail(error), lambda call: DONE, lambda call: DONE])
+
+    def act(call: Call) -> Any:
+        return next(answers)(call)
+
+    opener.links[0].act = act
+    assert pool.request(connection(), "tools/call", CALL, Reader("debug")) == DONE
+    assert pool.request(connection(), "tools/call", CALL, Reader("debug")) == DONE
+    assert opener.links[0].levels == ["debug"]
 
 
 # --- servers that fail ---

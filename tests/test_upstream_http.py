@@ -55,7 +55,7 @@ class Ear(Call):
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         self.said.append((progress, total, message))
 
-    def log(self, level: str, data: Any) -> None:
+    def log(self, level: str, data: Any, logger: str | None = None) -> None:
         self.said.append((level, data))
 
     def ask_all(self, requests: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:

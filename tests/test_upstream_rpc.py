@@ -50,7 +50,7 @@ class Caller(Call):
     def progress(self, progress, total=None, message=None):
         self.told.append((progress, total, message))
 
-    def log(self, level, data):
+    def log(self, level, data, logger=None):
         self.told.append((level, data))
 
     def ask_all(self, requests):

@@ -49,7 +49,7 @@ class Caller(Call):
     def progress(self, progress, total=None, message=None):
         self.told.append((progress, total, message))
 
-    def log(self, level, data):
+    def log(self, level, data, logger=None):
         self.told.append((level, data))
 
     def ask_all(self, requests):
@@ -133,10 +133,21 @@ def test_an_era_is_known_from_earlier_until_it_does_not_fit(house: House, monkey
     monkeypatch.setattr(upstream_stdio, "PROBE_SECONDS", 0.2)
     house.children.forgive("alice")
     asked = []
-    monkeypatch.setattr(upstream_stdio.StdioLink, "_discover", asked.append)
+
+    def note(link: Link) -> None:
+        asked.append(link)
+
+    monkeypatch.setattr(upstream_stdio.StdioLink, "_discover", note)
     with pytest.raises(UpstreamError):
         house.open(target("stuck"))
     assert len(asked) == 1
+
+
+def test_one_that_begins_slowly_and_finds_both_questions_is_of_its_own_era(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(upstream_stdio, "PROBE_SECONDS", 0.1)
+    link = house.open(StdioTarget(target().command, (str(HERE / "stdio_sdk.py"),), seconds=30))
+    assert link.greeting.version == "2026-07-28"
+    assert use(link, "add", a=2, b=3) == "5"
 
 
 def test_one_that_never_answers_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch):
