@@ -17,7 +17,7 @@ run: .venv/runtime key ## Start Postern; the first time, install it and make a k
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py
 
 test: .venv/dev tests/node/node_modules/installed chromium ## Run every test; with CI=true none may be skipped
-	$(BIN)/python -m pytest -rs $(ARGS)
+	$(BIN)/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: .venv/dev ## Run the long loops, which `make test` leaves out
 	$(BIN)/python -m pytest -m soak $(ARGS)
