@@ -56,8 +56,11 @@ NEEDS = {  # marker -> (is it there?, what to say)
 
 
 # files that take long come first, for in the end one process would be left to itself with them (`make test` has several)
-LONG = """test_key_machine test_looks test_machine test_soak test_eras test_gateway_conformance test_browser test_crowds
-test_gunicorn_conf test_canary test_conformance_client test_real_server test_authorization_server""".split()
+LONG = [
+    "test_key_machine", "test_looks", "test_machine", "test_soak", "test_eras", "test_gateway_conformance",
+    "test_browser", "test_crowds", "test_gunicorn_conf", "test_canary", "test_conformance_client", "test_real_server",
+    "test_authorization_server",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
