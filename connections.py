@@ -13,7 +13,7 @@ from errors import NotFound, UpstreamError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define
 from joining import join
-from shelf import list_uncovered
+from shelf import list_withheld
 from store.api_keys import list_keys
 from store.connections import (
     Connection,
@@ -29,6 +29,7 @@ from store.upstreams import Upstream, find_upstream, set_enabled
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
+from upstream_oauth import Standing
 from web import current_user, look_at_servers, next_page, now, page, page_after_making, see_other, serve_form, state
 
 bp = Blueprint("connections", __name__)
@@ -107,11 +108,18 @@ def show(
         errors=errors,
         next=next_page(),
         standing=standing,
-        uncovered=list_uncovered(desk.connector, standing.scope) if standing and standing.need != "never" else {},
+        withheld=list_withheld_here(desk, standing),
         greeting_words=describe_greeting(desk.upstream.greeting) if desk.upstream and desk.upstream.greeting else "",
         other_clients=list_client_names(state().db, desk.profile.id) if desk.profile else [],
         other_keys=list_key_names(desk.user, desk.profile) if desk.profile else [],
     )
+
+
+def list_withheld_here(desk: Desk, standing: Standing | None) -> dict[str, list[str]]:
+    """What the connection does not offer, by the choice that would bring it; nothing as long as nobody has signed in."""
+    if not desk.connection or not desk.connector or (standing and standing.need == "never"):
+        return {}
+    return list_withheld(desk.connector, desk.connection.settings, standing.scope if standing else None)
 
 
 def list_key_names(user: User, profile: Profile) -> list[str]:

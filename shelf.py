@@ -18,7 +18,7 @@ from store.looks import Look, list_looks
 from store.members import Member, list_members
 from store.profile_features import UNCHANGED, Change, Key, list_changes
 from store.upstream_signins import list_scopes
-from tools import Connector, Tool
+from tools import Connector
 
 NAMED_KINDS = ("tool", "prompt")  # the others are known by their URIs
 SHELVES = {"tool": "tools", "prompt": "prompts", "resource": "resources", "template": "templates"}
@@ -36,7 +36,8 @@ class Item:
     change: Change
     stored: Feature | None = None
     source: Source | None = None  # the way to that server
-    is_served: bool = True  # False: its server lists it no more, its person has to look at it first, or no sign-in covers it
+    is_served: bool = True  # False: its server lists it no more, or its person has to look at it first
+    wanting: str = ""  # what would have to be chosen in the connection's form for the connection to offer it
 
     @property
     def since(self) -> int:
@@ -54,7 +55,7 @@ class Entry:
     @property
     def is_shown(self) -> bool:
         """Whether assistants are told of it, if their grant lets them."""
-        return self.item.is_served and self.item.change.is_enabled
+        return self.item.is_served and self.item.change.is_enabled and not self.item.wanting
 
     def listing(self) -> dict[str, Any]:
         """It as an MCP list shows it."""
@@ -85,25 +86,23 @@ def list_entries(
 def own_items(
     connector: Connector, connection: Connection, member: Member, changes: Mapping[Key, Change], scopes: frozenset[str]
 ) -> Iterator[Item]:
-    """The features that a connector brings. A tool for which the sign-in has none of the scopes is not served."""
+    """The features that a connector brings."""
+    settings = connector.fill_in(connection.settings)
     for kind in KINDS:
         for feature in getattr(connector, SHELVES[kind]):
             key = (connection.id, kind, own_name(kind, feature))
-            is_served = kind != "tool" or is_covered(feature, scopes)
-            yield Item(kind, key, feature, connection, member, changes.get(key, UNCHANGED), is_served=is_served)
+            wanting = connector.withholds(feature, settings, scopes) if kind == "tool" else ""
+            yield Item(kind, key, feature, connection, member, changes.get(key, UNCHANGED), wanting=wanting)
 
 
-def is_covered(tool: Tool, scopes: frozenset[str]) -> bool:
-    """Whether a sign-in with these scopes lets a tool work."""
-    return not any(scopes.isdisjoint(group) for group in tool.scopes)
-
-
-def list_uncovered(connector: Connector, scope: str | None) -> dict[str, list[str]]:
-    """The titles of the tools that a sign-in leaves out, by the choice in the form that would ask for what they need."""
-    scopes, found = frozenset((scope or "").split()), dict[str, list[str]]()
+def list_withheld(connector: Connector, settings: Mapping[str, Any], scope: str | None) -> dict[str, list[str]]:
+    """The titles of the tools that a connection with these settings and a sign-in for this scope does not offer, by the choice
+    in its form that would bring them.
+    """
+    filled, scopes, found = connector.fill_in(settings), frozenset((scope or "").split()), dict[str, list[str]]()
     for tool in connector.tools:
-        if not is_covered(tool, scopes):
-            found.setdefault(tool.scope_hint, []).append(tool.title)
+        if wanting := connector.withholds(tool, filled, scopes):
+            found.setdefault(wanting, []).append(tool.title)
     return found
 
 

@@ -70,6 +70,8 @@ class Toolbox:
         """
         view = self.view(caller)
         item = view.tools.get(name)
+        if reason := view.withheld.get(name):
+            return failure(reason)
         if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown tool")
         if mistake := find_mistake(view.find_checker(name), arguments):
@@ -195,7 +197,7 @@ class Toolbox:
         storage = STORAGES.get(connector.storage or "")
         return Context(
             connection_id=connection_id,
-            settings=with_defaults(connector, settings),
+            settings=connector.fill_in(settings),
             secrets=secrets,
             fetch=self._fetch,
             cache=ScopedCache(self._db, self._vault, connection_id, self._clock),
@@ -222,12 +224,6 @@ class Toolbox:
     def list_entries(self, user_id: str, profile_id: str) -> list[Entry]:
         """Everything in a profile of the user's, whoever may see it."""
         return list_entries(self._db, self._connectors, user_id, profile_id, self._forward)
-
-
-def with_defaults(connector: Connector, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the default of each field that was left out or is empty."""
-    defaults = {field.name: field.default_value for field in connector.fields if field.kind != "secret"}
-    return defaults | {name: value for name, value in settings.items() if value not in ("", None)}
 
 
 def failure(message: str) -> dict[str, Any]:

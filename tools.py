@@ -74,7 +74,7 @@ class Tool:
     meta: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] | None = None  # as another server listed it; a list then starts from this
     scopes: tuple[tuple[str, ...], ...] = ()  # of the connection's sign-in: it needs one of each of these groups
-    scope_hint: str = ""  # which choices in the connection's form ask for such scopes
+    scope_hint: str = ""  # which choices in the connection's form ask for such scopes, in its words
 
     @cached_property
     def input_schema(self) -> Mapping[str, Any]:
@@ -166,6 +166,15 @@ class SignIn:
     when_over: str = ""  # what a person should know when the service renews it no more
 
 
+# (tool, settings, scopes of the sign-in) -> what would have to be chosen in the form for the tool to be offered; "" if it is
+Withhold = Callable[[Tool, Mapping[str, Any], frozenset[str]], str]
+
+
+def withhold_by_scope(tool: Tool, settings: Mapping[str, Any], scopes: frozenset[str]) -> str:
+    """A tool is offered if the sign-in has a scope of each group that it needs."""
+    return tool.scope_hint if any(scopes.isdisjoint(group) for group in tool.scopes) else ""
+
+
 @dataclass(frozen=True)
 class Connector:
     """Code that offers tools for one service. `test` raises ToolError with a sentence for the person."""
@@ -181,8 +190,14 @@ class Connector:
     jobs: tuple[Job, ...] = ()
     test: Callable[[Context], str] | None = None  # answers what it found, in one sentence
     sign_in: Callable[[Mapping[str, Any], Mapping[str, str]], SignIn | None] | None = None  # of (settings, secrets); None: none
+    withholds: Withhold = withhold_by_scope
     storage: str | None = None  # the name of the tables it keeps, if any
     is_upstream: bool = False  # another MCP server does the work; its features are in the database, not here
+
+    def fill_in(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings with the default of each field that was left out or is empty."""
+        defaults = {field.name: field.default_value for field in self.fields if field.kind != "secret"}
+        return defaults | {name: value for name, value in settings.items() if value not in ("", None)}
 
 
 # --- a plain function as a tool ---

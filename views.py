@@ -56,6 +56,7 @@ class View:
     checkers: dict[str, Checker | None]  # those that were needed so far
     servers: Mapping[str, Server]  # by what their URIs begin with here
     foreign: frozenset[str]  # what the URIs of all other connections begin with
+    withheld: Mapping[str, str]  # tools that the grant includes and their connection does not offer, and why
 
     def find_checker(self, name: str) -> Checker | None:
         """What checks a tool's arguments; None if its own server has to. Made at the first call: most tools never have one."""
@@ -98,7 +99,8 @@ def read_template(item: Item, uri: str, values: dict[str, str]) -> Reader:
 def build_view(revision: int, kinds: frozenset[str], entries: Iterable[Entry]) -> View:
     """List what the feature sets of these kinds include of a profile."""
     entries = list(entries)
-    shown = [entry for entry in entries if entry.is_shown and is_granted(entry.item.kind, entry.item.feature, kinds)]
+    granted = [entry for entry in entries if is_granted(entry.item.kind, entry.item.feature, kinds)]
+    shown = [entry for entry in granted if entry.is_shown]
     shelves: dict[str, dict[str, Item]] = {shelf: {} for shelf in SHELVES.values()}
     listings: dict[str, list[dict[str, Any]]] = {shelf: [] for shelf in SHELVES.values()}
     for entry in shown:
@@ -109,7 +111,17 @@ def build_view(revision: int, kinds: frozenset[str], entries: Iterable[Entry]) -
     servers = list_servers(entries, shown)
     prefixes = {uri_prefix(entry.item.member.prefix) for entry in entries if entry.item.member.prefix}
     foreign = frozenset(prefixes - servers.keys())
-    return View(revision, **shelves, listings=listings, checkers={}, servers=servers, foreign=foreign)
+    withheld = {entry.name: explain(entry.item) for entry in granted if entry.item.wanting and entry.item.change.is_enabled}
+    return View(revision, **shelves, listings=listings, checkers={}, servers=servers, foreign=foreign, withheld=withheld)
+
+
+def explain(item: Item) -> str:
+    """Why a tool is not offered: an assistant may still have it in an older list."""
+    then = ", and sign in for it" if item.feature.scopes else ""
+    return (
+        f"The connection “{item.connection.name}” does not offer this tool. It takes “{item.wanting}”: its person can choose "
+        f"that in the connection's form{then}."
+    )
 
 
 def for_old_clients(listing: dict[str, Any]) -> dict[str, Any]:

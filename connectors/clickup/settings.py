@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from errors import ToolError
-from tools import Context, Field
+from tools import Context, Field, Tool
 
 ID = re.compile(r"[0-9]{1,20}")
 
@@ -46,7 +48,7 @@ FIELDS = (
         help="In ClickUp: your picture, Settings, Apps, API Token. It begins with pk_. An OAuth access token will do as well.",
     ),
     Field("teamId", "Workspace id", check=check_id, help="Only needed if your account is in several workspaces."),
-    Field("readOnly", "Only read", kind="checkbox", help="Refuse every tool that changes something in ClickUp."),
+    Field("readOnly", "Only read", kind="checkbox", help="Offer no tool that changes something in ClickUp."),
     Field(
         "selectiveWrite",
         "Write in some places only",
@@ -66,6 +68,11 @@ FIELDS = (
     ),
     Field("maxAttachmentMb", "Largest attachment (MB)", kind="number", default="8", minimum=1, maximum=20),
 )
+
+
+def withhold(tool: Tool, settings: Mapping[str, Any], scopes: frozenset[str]) -> str:
+    """A connection that only reads offers what reads."""
+    return "Only read: off" if settings["readOnly"] and not tool.reads else ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from clickup.world import TOOLS, World
 from config import Settings
 from errors import FetchError
 from store.api_keys import insert_key
+from store.connections import Connection, list_connections
 from store.profiles import insert_key_grant, list_feature_sets, list_profiles
 from store.users import create_login
 
@@ -37,11 +38,16 @@ class Office:
         self.browser = Client(self.house.gate)
         self.browser.set_cookie("postern", create_login(self.db, self.alice.id, now=NOW))
 
-    def connect(self, action: str = "save", **typed: str) -> Any:
+    @property
+    def connection(self) -> Connection:
+        """Her connection to ClickUp."""
+        return next(item for item in list_connections(self.db, self.alice.id) if item.connector == "clickup")
+
+    def connect(self, action: str = "save", path: str = "/connections/new", **typed: str) -> Any:
         """Fill in the connection's form."""
         numbers = {"charLimit": "16000", "maxAttachmentMb": "8"}
         values = {"connector": "clickup", "connection_name": "Work", "apiKey": TOKEN, **numbers}
-        return send(self.browser, "/connections/new", action=action, **(values | typed))
+        return send(self.browser, path, action=action, **(values | typed))
 
     def key(self, kind: str) -> str:
         """A key with one of the profile's feature sets."""
@@ -53,11 +59,14 @@ class Office:
 
     def ask(self, key: str, method: str, **params: Any) -> dict[str, Any]:
         """The result of one request at /mcp."""
+        return self.post(key, method, **params)["result"]
+
+    def post(self, key: str, method: str, **params: Any) -> dict[str, Any]:
+        """The answer to one request at /mcp."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         usual = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
         answer = Client(self.house.gate).post("/mcp", json=body, headers=usual | {"Authorization": f"Bearer {key}"})
-        assert answer.status_code == 200, answer.text
-        return json.loads(answer.text.partition("data: ")[2] or answer.text)["result"]
+        return json.loads(answer.text.partition("data: ")[2] or answer.text)
 
     def call(self, key: str, name: str, /, **arguments: Any) -> dict[str, Any]:
         """What a tool answers."""
@@ -127,12 +136,46 @@ def test_core_lets_through_what_is_marked_and_nothing_else(office):
     assert {name for name in listed if name.startswith("work_")} == core
     assert len(core) == 33
     assert "status_get" in listed  # all of Personal Context
-    refused = Client(office.house.gate).post(
-        "/mcp",
-        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "work_ping", "arguments": {}}},
-        headers={"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"},
+    refused = office.post(key, "tools/call", name="work_ping", arguments={})
+    assert (refused["error"]["code"], refused["error"]["message"]) == (-32602, "Unknown tool")
+
+
+def test_a_connection_that_only_reads_offers_no_tool_that_writes_and_says_how_to_get_them(office):
+    office.connect()
+    key, path = office.key("all"), f"/connections/{office.connection.id}"
+    assert names_of(office, key) == set(TOOLS)
+    assert "leaves out" not in office.browser.get(path).text
+
+    office.connect(path=path, readOnly="on", apiKey="")
+    assert names_of(office, key) == {name for name, tool in TOOLS.items() if tool.reads}
+    page = re.sub(r"\s+", " ", office.browser.get(path).text)
+    assert "Tools that this connection leaves out: 38" in page
+    assert "<dt>Only read: off</dt><dd>Create task" in page
+    assert "takes Only read: off" in office.browser.get(f"/profiles/home/{office.connection.id}").text
+    called = {"name": "work_task_create", "arguments": {"listId": office.world.list, "name": "x", "confirm": "yes"}}
+    refused = office.ask(key, "tools/call", **called)
+    assert refused["isError"] is True
+    assert refused["content"][0]["text"] == (
+        "The connection “Work” does not offer this tool. It takes “Only read: off”: its person can choose that in the "
+        "connection's form."
     )
-    assert (refused.json["error"]["code"], refused.json["error"]["message"]) == (-32602, "Unknown tool")
+    assert office.fake.sent == []
+
+    office.connect(path=path, apiKey="")
+    assert names_of(office, key) == set(TOOLS)
+    assert office.ask(key, "tools/call", **called)["structuredContent"]["done"] is True
+
+
+def test_who_may_only_read_is_not_told_what_the_connection_does_not_offer(office):
+    office.connect(readOnly="on")
+    answer = office.post(office.key("read_only"), "tools/call", name="work_task_create", arguments={"listId": "1", "name": "x"})
+    assert (answer["error"]["code"], answer["error"]["message"]) == (-32602, "Unknown tool")
+
+
+def names_of(office: Office, key: str) -> set[str]:
+    """The ClickUp tools that an assistant sees."""
+    listed = {item["name"] for item in office.ask(key, "tools/list")["tools"]}
+    return {name.removeprefix("work_") for name in listed if name.startswith("work_")}
 
 
 def test_consent_warns_where_there_are_more_than_forty_tools(office):

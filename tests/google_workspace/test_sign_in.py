@@ -144,8 +144,12 @@ def test_signing_in_offers_what_was_granted_and_the_page_says_how_to_get_the_res
     left = len(CONNECTOR.tools) - len(offered)
     assert f"Tools that this sign-in leaves out: {left}" in page
     assert "<dt>Gmail: read, write and send, filters and settings</dt><dd>Create mail filter," in page
-    refused = office.ask(key, "tools/call", name="google_create_gmail_filter", arguments={"criteria": {}, "action": {}})
-    assert (refused["error"]["code"], refused["error"]["message"]) == (-32602, "Unknown tool")
+    refused = office.try_call(key, "create_gmail_filter", criteria={}, action={})
+    assert refused["isError"] is True
+    assert refused["content"][0]["text"] == (
+        "The connection “Google” does not offer this tool. It takes “Gmail: read, write and send, filters and settings”: its "
+        "person can choose that in the connection's form, and sign in for it."
+    )
     assert office.fake.sent == []  # nothing went to Google for all this
 
 
