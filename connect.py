@@ -15,9 +15,12 @@ from offers import describe_offer, find_choice
 from signins import about, note
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
+from store.connections import Connection, list_connections
+from store.members import list_members
 from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
 from store.sessions import insert_session
 from store.tokens import insert_code
+from store.upstreams import list_upstreams
 from store.user_clients import find_note, lift_pause
 from store.users import User
 from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
@@ -81,7 +84,26 @@ def ask(user: User, wanted: AuthorizationRequest, error: str | None = None) -> R
         ],
         selected=next((item.slug for item in profiles if item.slug == request.values.get("profile")), profiles[0].slug),
         connectors=list_choices(user),
+        waiting=list_waiting(user, profiles),
     )
+
+
+def list_waiting(user: User, profiles: list[Profile]) -> list[tuple[Connection, str]]:
+    """The connections in these profiles that let nobody through until their person signs in at their service, each with its host.
+
+    A server that answers without anybody having signed in wants no sign-in.
+    """
+    members = [member for profile in profiles for member in list_members(state().db, profile.id)]
+    offered = {member.connection_id for member in members if member.is_enabled}
+    upstreams = list_upstreams(state().db, user.id)
+    waiting = []
+    for connection in list_connections(state().db, user.id):
+        standing = state().sign_ins.describe(connection) if connection.id in offered else None
+        upstream = upstreams.get(connection.id)
+        answers = upstream is not None and upstream.discovered_at is not None and upstream.failure is None
+        if standing and standing.need and not (standing.need == "never" and answers):
+            waiting.append((connection, standing.host))
+    return waiting
 
 
 def offered_profiles(user: User, wanted: AuthorizationRequest) -> list[Profile]:

@@ -76,6 +76,10 @@ def test_a_sign_in_from_the_middle_of_a_consent_page_comes_back_to_it(page: Page
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_text("Nobody has signed in at this service yet.")).to_be_visible()
         see(looks, page, "not signed in")
+        page.get_by_role("link", name="Go on without").click()
+        expect(page.get_by_text("needs a sign-in of its own")).to_be_visible()
+        see(looks, page, "waiting")
+        page.get_by_role("link", name="Sign in there first").click()
         page.get_by_role("button", name="Connect").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Let this assistant in?")
         expect(page.locator("span.help", has_text="Service")).to_be_visible()
@@ -99,5 +103,10 @@ def test_a_sign_in_from_the_middle_of_a_consent_page_comes_back_to_it(page: Page
     page.get_by_role("link", name="Back to the connection").click()
     expect(page.get_by_role("button", name="Connect")).to_be_visible()
 
-    assert looks.headings == {"not signed in": "Service", "signed in": "Service", "refused": "This sign-in cannot go on"}
+    assert looks.headings == {
+        "not signed in": "Service",
+        "waiting": "Let this assistant in?",
+        "signed in": "Service",
+        "refused": "This sign-in cannot go on",
+    }
     assert (looks.violations, looks.too_wide, looks.complaints) == ([], [], [])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from conftest import MASTER_KEY, NOW
@@ -14,8 +16,13 @@ from service_connector import CONNECTOR
 from signing_in import Desk, settings_for, sit_down
 
 from config import load_settings
+from joining import join
+from store.connections import Draft
+from store.members import delete_member
+from store.profiles import list_profiles
 from store.registrations import list_registrations
 from store.sessions import list_sessions
+from store.upstreams import note_failure, note_greeting
 from upstream_clients import client_document
 
 
@@ -101,6 +108,52 @@ def test_it_returns_to_the_page_that_the_person_came_from(desk: Desk):
     answer = desk.sign_in(next=consent)
     assert (answer.status_code, answer.headers["Location"]) == (303, consent)
     assert desk.browser.get(consent).status_code == 200
+
+
+def waiting_on(page: str) -> list[str]:
+    """The links to sign-ins that a consent page asks for first."""
+    found = re.findall(r'needs a sign-in of its own, at localhost:\d+:.*?<a href="([^"]+)"', page, re.DOTALL)
+    return [unescape(link) for link in found]
+
+
+def test_a_consent_page_leads_to_the_sign_in_that_a_connection_needs_and_back(desk: Desk):
+    consent = desk.house.ask(desk.browser)
+    (link,) = waiting_on(desk.browser.get(consent).text)
+    page = desk.browser.get(link)
+    assert (page.status_code, f'name="next" value="{consent}"' in page.text) == (200, True)
+    assert desk.sign_in(next=consent).headers["Location"] == consent
+    assert waiting_on(desk.browser.get(consent).text) == []
+    desk.change(url=desk.service.url + "/moved")  # so the sign-in is not good any more
+    assert len(waiting_on(desk.browser.get(consent).text)) == 1
+
+
+def test_it_says_so_for_the_profiles_that_can_be_chosen_and_to_nobody_else(desk: Desk):
+    house = desk.house
+    bob = house.browser(house.bob)
+    assert waiting_on(bob.get(house.ask(bob)).text) == []
+    delete_member(house.db, house.alice.id, list_profiles(house.db, house.alice.id)[0].id, desk.connection_id)
+    assert waiting_on(desk.browser.get(house.ask(desk.browser)).text) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "answered", "asked"),
+    [
+        ({"auth": "oauth"}, False, 1),
+        ({"auth": "oauth"}, True, 0),  # it lets everybody in
+        ({"auth": "none"}, False, 0),
+    ],
+)
+def test_a_server_that_wants_no_sign_in_is_not_waited_for(house: House, settings: dict[str, str], answered: bool, asked: int):
+    with house.db.write() as run:
+        draft = Draft("remote_http", "Far", {"url": "http://localhost:1/mcp"} | settings)
+        connection_id = join(run, house.vault, list_profiles(house.db, house.alice.id)[0], draft, house.now)
+    if answered:
+        note_greeting(house.db, connection_id, {}, now=house.now)
+    browser = house.browser(house.alice)
+    consent = house.ask(browser)
+    assert len(waiting_on(browser.get(consent).text)) == asked
+    note_failure(house.db, connection_id, "It wants a sign-in now.", now=house.now)
+    assert len(waiting_on(browser.get(consent).text)) == (settings["auth"] == "oauth")
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example"])
