@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
 from connectors.clickup.refusals import Refused, explain
 from connectors.clickup.settings import Settings, read_settings
-from errors import FetchError, ToolError
+from errors import ToolError
 from fetch import VENDOR, Response
 from service_calls import Patience, Reading
+from service_messages import as_query, fill_path, objects, read_json
+from service_pages import Copies
 from tools import Context
 
 BASE_URL = "https://api.clickup.com/api"
@@ -60,6 +59,7 @@ class Api:
         self.context = context
         self.settings: Settings = read_settings(context)
         self._patience = Patience(context.call, "ClickUp")
+        self._copies = Copies(context.cache, "clickup", LIVES)
         self._team_id: str | None = self.settings.team_id
 
     # --- time ---
@@ -95,27 +95,21 @@ class Api:
         """The answers to several GETs, in order, each with its own refusal."""
         requests = list(requests)
         keys = [self._key(kind, request) for request in requests]
-        found: list[Any] = [None if fresh else self._find_copy(kind, key) for key in keys]
+        found: list[Any] = [None if fresh else self._copies.find(kind, key) for key in keys]
         missing = [index for index, answer in enumerate(found) if answer is None]
         for index, answer in zip(missing, self.send_all([requests[index] for index in missing], workers=workers), strict=True):
             found[index] = answer
-            if LIVES[kind] and not isinstance(answer, ToolError):
-                self.context.cache.put(keys[index], answer, fresh_seconds=LIVES[kind], keep_seconds=LIVES[kind])
+            if not isinstance(answer, ToolError):
+                self._copies.keep(kind, keys[index], answer)
         return found
-
-    def _find_copy(self, kind: str, key: str) -> Any:
-        copy = self.context.cache.get(key) if LIVES[kind] else None
-        return copy.value if copy and copy.fresh else None
 
     def _key(self, kind: str, request: Request) -> str:
         """Where a copy lies. The token is a part of it: with another one, the account may see something else."""
-        asked = [self.settings.token, request.path, dict(request.ids), dict(request.params)]
-        return f"clickup:{kind}:{sha256(jsonlib.dumps(asked, sort_keys=True).encode()).hexdigest()}"
+        return self._copies.key(kind, self.settings.token, request.path, dict(request.ids), dict(request.params))
 
     def drop_copies(self, path: str) -> None:
         """Forget what a write to `path` may have made stale."""
-        for kind in next(kinds for part, kinds in STALE if part in path):
-            self.context.cache.drop(f"clickup:{kind}:")
+        self._copies.drop(*next(kinds for part, kinds in STALE if part in path))
 
     # --- sending ---
 
@@ -131,7 +125,7 @@ class Api:
         token = self.settings.token
         return self.context.fetch.request(
             request.method,
-            BASE_URL + fill(request.path, request.ids),
+            BASE_URL + fill_path(request.path, request.ids, check_id),
             trust=VENDOR,
             headers={
                 "Authorization": token if token.startswith("pk_") else f"Bearer {token}",
@@ -185,28 +179,10 @@ class Api:
 # --- requests ---
 
 
-def fill(path: str, ids: Mapping[str, str]) -> str:
-    """A path with its `{names}` filled in, each as one segment that leads nowhere else. Raises ToolError for unfit ids."""
-
-    def segment(match: re.Match[str]) -> str:
-        name, value = match[1], str(ids[match[1]])
-        if name != "tag_name" and not ID.fullmatch(value):
-            raise ToolError(f"“{value[:50]}” is not an id of ClickUp.")
-        if not value.strip() or value in (".", "..") or not value.isprintable():
-            raise ToolError(f"“{value[:50]}” cannot be used as a name here.")
-        return quote(value, safe="")
-
-    return re.sub(r"\{([A-Za-z_]+)\}", segment, path)
-
-
-def as_query(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Query parameters as ClickUp reads them: repeated keys for lists, `true` and `false`."""
-    pairs = []
-    for name, value in params.items():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if item is not None:
-                pairs.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
-    return pairs
+def check_id(name: str, value: str) -> None:
+    """Raise ToolError unless it can be an id of ClickUp's. Only tags go by their names."""
+    if name != "tag_name" and not ID.fullmatch(value):
+        raise ToolError(f"“{value[:50]}” is not an id of ClickUp.")
 
 
 # --- answers ---
@@ -214,21 +190,10 @@ def as_query(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def read_body(response: Response) -> dict[str, Any]:
     """The JSON of an answer: a bare list stands under `items`, nothing is an empty object. Raises ToolError if it is neither."""
-    if not response.body.strip():
-        return {}
-    try:
-        body = response.json()
-    except FetchError:
-        raise ToolError("ClickUp answered something that is not JSON. Try again later.") from None
+    body = read_json(response, "ClickUp")
     if isinstance(body, dict):
         return body
     return {"items": body} if isinstance(body, list) else {}
-
-
-def objects(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects of a member that should be a list of them."""
-    found = answer.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def read_wait(response: Response, now: float) -> float | None:

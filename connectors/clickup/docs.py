@@ -16,6 +16,7 @@ from connectors.clickup.task_pages import likeness
 from connectors.clickup.task_reading import Page as PageNumber
 from errors import ToolError
 from fitting import Answer, Report, compact
+from service_pages import gather
 
 DOCS = "/v3/workspaces/{workspace_id}/docs"
 DOC = DOCS + "/{doc_id}"
@@ -335,17 +336,14 @@ def page_step(workspace_id: str, doc_id: str, body: dict[str, Any]) -> Step:
 
 def list_docs(api: Api, workspace_id: str, params: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     """The docs of a workspace, and why some may be missing."""
-    docs: list[dict[str, Any]] = []
-    cursor: Any = None
-    for _ in range(MAX_REQUESTS):
+
+    def ask(cursor: Any) -> tuple[list[dict[str, Any]], Any]:
         query = {**params, "limit": PER_REQUEST, "cursor": cursor}
         answer = api.get(DOCS, kind="docs", params=query, workspace_id=workspace_id)
-        docs += objects(answer, "docs")
-        cursor = answer.get("next_cursor")
-        if not cursor:
-            return docs, []
-        api.context.call.progress(len(docs), message=f"{len(docs)} docs read")
-    return docs, [f"Only the first {len(docs)} docs were read."]
+        return objects(answer, "docs"), answer.get("next_cursor") or None
+
+    docs = gather(ask, call=api.context.call, what="docs", pages=MAX_REQUESTS)
+    return docs.items, [] if docs.is_complete else [f"Only the first {len(docs.items)} docs were read."]
 
 
 def get_pages(api: Api, workspace_id: str, doc_id: str) -> list[dict[str, Any]]:

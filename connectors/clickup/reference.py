@@ -14,6 +14,7 @@ from connectors.clickup.plans import reads
 from errors import ToolError
 from fetch import VENDOR
 from fitting import Answer
+from service_pages import Copies
 
 HOST = "developer.clickup.com"
 INDEX_URL = f"https://{HOST}/llms.txt"
@@ -80,13 +81,11 @@ def check_address(url: str) -> str:
 
 def read_text(api: Api, url: str) -> str:
     """The text at an address, or a copy of at most a day; public, so every connection shares it. Raises ToolError."""
-    cache = api.context.shared_cache
-    copy = cache.get(f"clickup-reference:{url}")
-    if copy and copy.fresh:
-        return copy.value
-    response = api.context.fetch.request("GET", url, trust=VENDOR, timeout=min(20, max(api.seconds_left(), 1)))
-    if response.status != 200:
-        raise ToolError(f"{HOST} answered with status {response.status}. reference_link_list tells which pages there are.")
-    content = response.body.decode("utf-8", "replace")
-    cache.put(f"clickup-reference:{url}", content, fresh_seconds=FRESH_SECONDS, keep_seconds=FRESH_SECONDS)
-    return content
+
+    def ask() -> str:
+        response = api.context.fetch.request("GET", url, trust=VENDOR, timeout=min(20, max(api.seconds_left(), 1)))
+        if response.status != 200:
+            raise ToolError(f"{HOST} answered with status {response.status}. reference_link_list tells which pages there are.")
+        return response.body.decode("utf-8", "replace")
+
+    return Copies(api.context.shared_cache, "clickup-reference", {"page": FRESH_SECONDS}).remember("page", (url,), ask)

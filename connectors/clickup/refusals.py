@@ -7,6 +7,7 @@ from typing import Any
 
 from errors import FetchError, ToolError
 from fetch import Response
+from service_messages import quote_words, word_refusal
 
 # https://developer.clickup.com/docs/common_errors, read in 2026-09
 WORKSPACE_CODES = {"OAUTH_023", "OAUTH_026", "OAUTH_027", *(f"OAUTH_{number:03}" for number in range(29, 46))}
@@ -41,11 +42,8 @@ def explain(response: Response, token: str) -> Refused:
         sentence = "ClickUp has trouble of its own. Try again later"
     if code in WORKSPACE_CODES:
         sentence = NO_WORKSPACE
-    said = text_of(body, "err") or text_of(body, "message") or text_of(body, "error")
-    said = "".join(letter for letter in said.replace(token, "…") if letter.isprintable())[:200].rstrip(". ")
-    if said and response.status < 500:
-        sentence += f": “{said}”"
-    return Refused(f"{sentence} (status {response.status}{', ' + code if code else ''}).", response.status, code)
+    said = quote_words(text_of(body, "err") or text_of(body, "message") or text_of(body, "error"), token, 200)
+    return Refused(word_refusal(sentence, said if response.status < 500 else "", response.status, code), response.status, code)
 
 
 def read_error(response: Response) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from connectors.clickup.api import Api, Request, objects
 from connectors.clickup.shapes import Name, TaskId, description_of, status_of, tags_of
 from errors import ToolError
+from service_pages import gather
 
 PAGE = 100  # tasks on a page of ClickUp's
 MAX_PAGES = 10
@@ -60,17 +61,16 @@ def scan(
     fresh: bool = False,
 ) -> Found:
     """The first tasks that a request finds and that are accepted, page by page: at most `limit`, from at most `max_pages`."""
-    tasks: list[dict[str, Any]] = []
-    for page in range(first_page, first_page + max_pages):
-        params = {**request.params, "page": page}
-        answer = api.get(request.path, kind="tasks", params=params, fresh=fresh, **request.ids)
+
+    def ask(page: int) -> tuple[list[dict[str, Any]], int | None]:
+        answer = api.get(request.path, kind="tasks", params={**request.params, "page": page}, fresh=fresh, **request.ids)
         found = objects(answer, "tasks")
-        tasks += [task for task in found if accept is None or accept(task)]
-        last = answer.get("last_page", len(found) < PAGE) or not found
-        if len(tasks) > limit or last:
-            return Found(tasks[:limit], complete=last and len(tasks) <= limit)
-        api.context.call.progress(page - first_page + 1, message=f"{len(tasks)} tasks read")
-    return Found(tasks, complete=False)
+        is_last = answer.get("last_page", len(found) < PAGE) or not found
+        return found, None if is_last else page + 1
+
+    call = api.context.call
+    found = gather(ask, call=call, what="tasks", first=first_page, limit=limit, pages=max_pages, accept=accept)
+    return Found(found.items, found.is_complete)
 
 
 def take_page(api: Api, request: Request, page: int, size: int, accept: Accept | None) -> Found:

@@ -40,7 +40,9 @@ from connectors.clickup.task_pages import (
 )
 from errors import ToolError
 from fitting import Answer, Report
+from service_pages import gather
 
+COMMENT_PAGE = 25  # comments on a page of ClickUp's
 Page = Annotated[int, Field(ge=0, le=1000, description="Which page; the first is 0.")]
 PageSize = Annotated[int, Field(ge=1, le=100)]
 Subtasks = Annotated[bool, Field(description="Whether subtasks count too.")]
@@ -180,16 +182,15 @@ def task_comment_list(
 ) -> Comments:
     """List the comments of a task, newest first."""
     task_id = find_task_id(api, taskId, taskName, context)
-    comments: list[dict[str, Any]] = []
-    start: dict[str, Any] = {}
-    while len(comments) <= limit:
+
+    def ask(start: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         params = {**api.task_query(task_id), **start}
         found = objects(api.get("/v2/task/{task_id}/comment", kind="tasks", params=params, task_id=task_id), "comments")
-        comments += found
-        if len(found) < 25:  # ClickUp's page
-            break
-        start = {"start": found[-1].get("date"), "start_id": found[-1].get("id")}
-    return {"taskId": task_id, "comments": [show_comment(item) for item in comments[:limit]], "hasMore": len(comments) > limit}
+        is_last = len(found) < COMMENT_PAGE
+        return found, None if is_last else {"start": found[-1].get("date"), "start_id": found[-1].get("id")}
+
+    found = gather(ask, call=api.context.call, what="comments", first={}, limit=limit)
+    return {"taskId": task_id, "comments": list(map(show_comment, found.items)), "hasMore": not found.is_complete}
 
 
 @reads(title="Search tasks by likeness", streams=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from challenges import write_challenge
 from connectors.google_workspace.refusals import explain, lacks_scope, status_of
 from connectors.google_workspace.settings import char_limit
-from errors import FetchError, SignInNeeded, ToolError
+from errors import SignInNeeded, ToolError
 from fetch import VENDOR, Response
 from service_calls import Patience, Reading, read_wait
+from service_messages import as_query, fill_path, given, objects, part, read_json
 from tools import Context, Tool
+
+__all__ = ["BASES", "Api", "NotLetIn", "Request", "given", "objects", "part"]  # what the tools of this connector need
 
 MAX_BYTES = 32 * 1024 * 1024
 READING = Reading(status_of, read_wait)
@@ -137,7 +138,7 @@ class Api:
 
     def _try(self, request: Request, headers: Mapping[str, str]) -> Response:
         """The answer to a request; raises NotLetIn for a 401, and Refused for any other error."""
-        url = BASES[request.service] + "/" + fill(request.path, request.ids)
+        url = BASES[request.service] + "/" + fill_path(request.path, request.ids)
 
         def send() -> Response:
             return self.context.fetch.request(
@@ -196,57 +197,10 @@ class Api:
         return str(self.get("who", "userinfo").get("email") or "an account that Google does not name")
 
 
-# --- requests ---
-
-
-def fill(path: str, ids: Mapping[str, str]) -> str:
-    """A path with its `{names}` filled in, each as one segment that leads nowhere else. Raises ToolError for unfit ids."""
-
-    def segment(match: re.Match[str]) -> str:
-        value = str(ids[match[1]])
-        if not value.strip() or value in (".", "..") or not value.isprintable() or len(value) > 1000:
-            raise ToolError(f"“{value[:50]}” cannot be used as {match[1]}.")
-        return quote(value, safe="")
-
-    return re.sub(r"\{([A-Za-z_]+)\}", segment, path)
-
-
-def as_query(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Query parameters as Google reads them: repeated keys for lists, `true` and `false`; None is left out."""
-    pairs = []
-    for name, value in params.items():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if item is not None:
-                pairs.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
-    return pairs
-
-
-def given(**members: Any) -> dict[str, Any]:
-    """Those members that are not None. A name that ends in _ stands for the word before it."""
-    return {name.rstrip("_"): value for name, value in members.items() if value is not None}
-
-
 # --- answers ---
 
 
 def read_body(response: Response) -> dict[str, Any]:
     """The JSON object of an answer; nothing is an empty one. Raises ToolError if it is neither."""
-    if not response.body.strip():
-        return {}
-    try:
-        body = response.json()
-    except FetchError:
-        raise ToolError("Google answered something that is not JSON. Try again later.") from None
+    body = read_json(response, "Google")
     return body if isinstance(body, dict) else {}
-
-
-def objects(answer: Any, name: str) -> list[dict[str, Any]]:
-    """The objects of a member that should be a list of them."""
-    found = answer.get(name) if isinstance(answer, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def part(answer: Any, name: str) -> dict[str, Any]:
-    """A member that should be an object; an empty one if it is not."""
-    found = answer.get(name) if isinstance(answer, dict) else None
-    return found if isinstance(found, dict) else {}

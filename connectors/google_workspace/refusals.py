@@ -8,6 +8,7 @@ from typing import Any
 
 from errors import ToolError
 from fetch import Response
+from service_messages import quote_words, word_refusal
 
 # https://developers.google.com/workspace/gmail/api/guides/handle-errors and those of the other services, read in 2026-09
 RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
@@ -72,11 +73,8 @@ def explain(response: Response, token: str) -> Refused:
         )
     elif status >= 500:
         sentence = "Google has trouble of its own. Try again later"
-    said = error.get("message") if isinstance(error.get("message"), str) else ""
-    said = "".join(letter for letter in said.replace(token, "…") if letter.isprintable())[:300].rstrip(". ")
-    if said and status < 500 and reason not in SWITCHED_OFF:
-        sentence += f": “{said}”"
-    return Refused(f"{sentence} (status {response.status}{', ' + reason if reason else ''}).", status, reason)
+    said = quote_words(error.get("message"), token) if status < 500 and reason not in SWITCHED_OFF else ""
+    return Refused(word_refusal(sentence, said, response.status, reason), status, reason)
 
 
 def read_error(response: Response) -> dict[str, Any]:

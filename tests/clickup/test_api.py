@@ -8,10 +8,11 @@ import pytest
 
 from clickup.fake import BASE, NOW_MS, TOKEN, FakeClickUp, answer
 from clickup.world import PatientCall, mistakes
-from connectors.clickup.api import as_query, fill
+from connectors.clickup.api import check_id
 from errors import Cancelled, FetchError, ToolError
 from fetch import Response, prepare
 from service_calls import BUDGET_SECONDS
+from service_messages import as_query, fill_path
 
 NOW = NOW_MS // 1000
 TRAVERSALS = ("..", ".", "../1", "1/../2", "//evil.example", "@evil.example", "a b", "1?x=1", "1#x", "%2e%2e", "", "1\n2", "ü")
@@ -276,7 +277,7 @@ def test_copies_are_sealed_and_their_names_tell_nothing(world):
 def test_no_id_leads_to_another_path(path, value):
     ids = dict.fromkeys(("task_id", "space_id", "view_id", "workspace_id", "doc_id"), value)
     with pytest.raises(ToolError, match=r"is not an id of ClickUp\.$"):
-        fill(path, ids)
+        fill_path(path, ids, check_id)
 
 
 @pytest.mark.parametrize("tag", ["a/b", "//evil.example", "@evil", "a b", "x?y=1", "x#y", "%2e%2e", "ü", "../x"])
@@ -288,7 +289,7 @@ def test_the_name_of_a_tag_stays_one_segment(world, tag):
 
 @pytest.mark.parametrize("tag", ["a/b", "//evil.example", "@evil", "a b", "x?y=1", "x#y", "%2e%2e", "%2F..", "ü", "../x"])
 def test_the_way_out_leaves_the_path_as_it_is(tag):
-    path = fill("/v2/task/{task_id}/tag/{tag_name}", {"task_id": "t1", "tag_name": tag})
+    path = fill_path("/v2/task/{task_id}/tag/{tag_name}", {"task_id": "t1", "tag_name": tag}, check_id)
     message = prepare("POST", BASE + path, {}, as_query({"team_id": "1", "tags[]": ["a b", "c&d"]}), None, None)
     assert message.path_url == f"/api/v2/task/t1/tag/{quote(tag, safe='')}?team_id=1&tags%5B%5D=a+b&tags%5B%5D=c%26d"
     assert message.url.startswith("https://api.clickup.com/")
@@ -296,7 +297,7 @@ def test_the_way_out_leaves_the_path_as_it_is(tag):
 
 @pytest.mark.parametrize("tag", [".", "..", "a\nb"])
 def test_the_name_of_a_tag_that_no_path_can_hold_is_refused(world, tag):
-    with pytest.raises(ToolError, match=r"cannot be used as a name here\.$"):
+    with pytest.raises(ToolError, match=r"cannot be used as tag_name\.$"):
         world.run("task_tag_add", {"taskId": world.task, "tags": [tag], "confirm": "yes"})
     assert world.fake.writes() == []
 

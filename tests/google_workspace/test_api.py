@@ -12,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from clickup.world import PatientCall
 
-from connectors.google_workspace.api import BASES, as_query, fill
+from connectors.google_workspace.api import BASES
 from errors import Cancelled, FetchError, PosternError, SignInNeeded, ToolError
 from fetch import Response
 from google_workspace.calls import CALLS
 from google_workspace.fake import TOKEN, FakeGoogle, refuse
 from google_workspace.world import TOOLS, SignedIn, World, mistakes
 from service_calls import BUDGET_SECONDS
+from service_messages import as_query, fill_path
 
 LIST = "list_task_lists"
 POLICY = "The administrators of this account's organisation do not allow that"
@@ -256,7 +257,7 @@ def test_several_report_how_far_they_are(world):
 
 @pytest.mark.parametrize("value", [value for value in TRAVERSALS if value not in ("..", ".", "1\n2")])
 def test_a_value_in_a_path_is_one_segment(value):
-    path = fill("files/{file_id}/export", {"file_id": value})
+    path = fill_path("files/{file_id}/export", {"file_id": value})
     assert unquote(path.split("/")[1]) == value
     assert len(path.split("/")) == 3
 
@@ -264,7 +265,7 @@ def test_a_value_in_a_path_is_one_segment(value):
 @pytest.mark.parametrize("value", ["..", ".", "1\n2", "", " ", "x" * 1001])
 def test_a_value_that_cannot_be_a_segment_is_refused(value):
     with pytest.raises(ToolError, match=r"cannot be used as file_id\.$"):
-        fill("files/{file_id}/export", {"file_id": value})
+        fill_path("files/{file_id}/export", {"file_id": value})
 
 
 @pytest.mark.parametrize("name", CALLS)
