@@ -15,12 +15,18 @@ from fake_upstream import MODERN, OLDER, STREAM, Asked, FakeUpstream, answered, 
 from raw_server import RawServer, plain
 from test_upstream_http import CALL, DONE, FORBIDDEN, Ear, Key, ignore, wait_for
 
+import upstream_sse
 from errors import Cancelled, SignInNeeded, UpstreamError, UpstreamRefused
 from links import HttpTarget
 from tools import Call
 from upstream_sse import SseLink
 
 Talk = Callable[[Asked], list[Any]]  # what the server says on its stream when it is told something
+
+
+def unheard_of(asked: Asked) -> list[Any]:
+    """What a server says of a method that it does not have."""
+    return [{"jsonrpc": "2.0", "id": asked.message["id"], "error": {"code": -32601, "message": "Method not found"}}]
 
 
 class FakeSse(FakeUpstream):
@@ -42,13 +48,14 @@ class FakeSse(FakeUpstream):
 
     def hear(self, asked: Asked) -> bytes:
         found = {"protocolVersion": OLDER, "capabilities": {"tools": {}}, "serverInfo": {"name": "sse"}}
-        usual: dict[str, Talk] = {"initialize": lambda asked: [answered(asked, **found)]}
+        usual: dict[str, Talk] = {"initialize": lambda asked: [answered(asked, **found)], "server/discover": unheard_of}
         for message in (usual | self.talk).get(asked.method, lambda asked: [])(asked):
             self.said.put(message)
         return plain(b"Accepted", "202 Accepted")
 
     def serve(self, sock: socket.socket) -> None:
-        for name in ("initialize", "notifications/initialized", "notifications/cancelled", "reply", *self.talk):
+        usual = ("server/discover", "initialize", "notifications/initialized", "notifications/cancelled", "reply")
+        for name in (*usual, *self.talk):
             self.handlers.setdefault(name, self.hear)
         super().serve(sock)
 
@@ -117,6 +124,13 @@ def test_a_newer_server_is_spoken_to_as_one(start, link_to):
     assert link.request("tools/call", CALL, Call()) == DONE
     assert server.methods() == ["GET", "server/discover", "subscriptions/listen", "tools/call"]
     wait_for(lambda: heard == ["notifications/tools/list_changed"])
+
+
+def test_a_server_that_keeps_silent_about_what_it_does_not_know_is_greeted_as_an_older_one(start, link_to, monkeypatch):
+    monkeypatch.setattr(upstream_sse, "PROBE_SECONDS", 0.2)
+    server = start(server__discover=lambda asked: [], tools__call=done)
+    assert link_to(server).request("tools/call", CALL, Call()) == DONE
+    assert server.methods() == ["GET", "server/discover", "initialize", "notifications/initialized", "tools/call"]
 
 
 def test_a_server_that_hangs_up_on_what_it_does_not_know_is_greeted_as_an_older_one(start, link_to):
