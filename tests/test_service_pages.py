@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from clickup.world import MemoryCache, PatientCall, World
+from clickup.world import World
+from connector_world import MemoryCache, PatientCall
 from typing_extensions import TypedDict
 
 from errors import Cancelled, FetchError, ToolError

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from connector_world import Rate, deliver
 
 from clickup.contract import faults_of, find_operation
 from fetch import VENDOR, Response
@@ -69,6 +72,7 @@ class FakeClickUp:
     sent: list[Sent] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     faults: list[tuple[Callable[[Sent], bool], Any]] = field(default_factory=list)
+    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         self.numbers = itertools.count(1000)
@@ -97,15 +101,16 @@ class FakeClickUp:
             assert headers is None
             return self.read_reference(url)
         assert url.startswith(BASE + "/"), url
-        path = urlsplit(url).path.removeprefix("/api")
+        came = deliver(method, url, headers, params, json, form)
+        path = urlsplit(came.url).path.removeprefix("/api")
         found = find_operation(method, path)
         if found is None:
             self.problems.append(f"{method} {path} is not in ClickUp's description")
             return answer({"err": "Route not found", "ECODE": "APP_001"}, 404)
         operation, ids = found
-        sent = Sent(method, operation, path, tuple(unquote(part) for part in ids), list(params or []), json, form, headers)
+        sent = Sent(method, operation, path, tuple(map(unquote, ids)), came.query, came.json, came.form, dict(headers))
         self.sent.append(sent)
-        self.problems += [f"{operation}: {fault}" for fault in faults_of(operation, sent.query, headers, json, form)]
+        self.problems += [f"{operation}: {fault}" for fault in faults_of(operation, sent.query, headers, sent.body, sent.form)]
         return self.respond(sent)
 
     def read_reference(self, url: str) -> Response:
@@ -123,6 +128,9 @@ class FakeClickUp:
                 if isinstance(fault, Exception):
                     raise fault
                 return fault(sent) if callable(fault) else fault
+        if self.rate and (wait := self.rate.wait()) is not None:
+            reset = str(math.ceil(NOW_MS / 1000 + self.rate.clock() + wait))
+            return answer({"err": "Rate limit reached", "ECODE": "APP_002"}, 429, X_RateLimit_Reset=reset)
         token = sent.headers["Authorization"]
         if token.removeprefix("Bearer ") not in self.tokens or token.startswith("Bearer pk_"):
             return answer({"err": "Token invalid", "ECODE": "OAUTH_025"}, 401)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from connector_world import PatientCall, Rate
 
 from clickup.fake import BASE, NOW_MS, TOKEN, FakeClickUp, answer
-from clickup.world import PatientCall, mistakes
+from clickup.world import mistakes
 from connectors.clickup.api import check_id
 from errors import Cancelled, FetchError, ToolError
 from fetch import Response, prepare
@@ -62,6 +63,9 @@ def test_it_sends_nothing_with_a_token_that_cannot_be_one(world, token):
             "does not let this account do that: “No access” (status 403, ACCESS_1).",
         ),
         (404, {"message": "Doc not found"}, "finds nothing there"),
+        (405, {"err": "No"}, "does not offer this for what was named: “No” (status 405)."),
+        (409, {"err": "Taken"}, "says that this clashes with what is there: “Taken” (status 409)."),
+        (413, {}, "says that this is too large (status 413)."),
         (418, "tea", "ClickUp answered with status 418 (status 418)."),
         (
             400,
@@ -137,6 +141,15 @@ def test_a_used_up_limit_is_waited_for_until_it_resets(world):
     assert world.do("task_create", listId=world.list, name="Later")["done"] is True
     assert 20 <= sum(world.clock.waits) <= 21
     assert len(world.fake.writes()) == 2
+
+
+def test_a_long_job_keeps_to_the_rate_of_a_clickup_that_counts(world):
+    world.fake.rate = Rate(4, 10, world.clock)
+    tags = [f"tag {number}" for number in range(10)]
+    world.do("task_tag_add", taskId=world.task, tags=tags)
+    assert [tag["name"] for tag in world.fake.tasks[world.task]["tags"]] == ["urgent", *tags]
+    assert 20 <= sum(world.clock.waits) <= 24
+    assert world.fake.rate.refused == 2
 
 
 def test_retry_after_comes_before_the_reset(world):

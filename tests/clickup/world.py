@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from connector_world import Clock, MemoryCache, PatientCall, strict
 from jsonschema import Draft202012Validator
 
 from clickup.fake import ALICE, BOB, DAY, NOW_MS, STATUSES, TOKEN, FakeClickUp
@@ -18,58 +18,9 @@ from crypto import Vault
 from db import Database
 from errors import Cancelled
 from store.cache import ScopedCache
-from tools import Cache, Cached, Call, Context, Result
+from tools import Cache, Call, Context, Result
 
 TOOLS = {tool.name: tool for tool in CONNECTOR.tools}
-
-
-class Clock:
-    """Seconds that pass only when somebody waits, or the test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.waits: list[float] = []
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-class PatientCall(Call):
-    """A call whose waiting moves the clock; it remembers what was reported, and can be cancelled after so many reports."""
-
-    def __init__(self, clock: Clock, cancel_after: int | None = None):
-        super().__init__()
-        self.reports: list[tuple[float, float | None, str | None]] = []
-        self._clock, self._cancel_after = clock, cancel_after
-        real = self.cancelled
-        self.cancelled = SimpleNamespace(is_set=real.is_set, set=real.set, wait=self._wait)  # type: ignore[assignment]
-
-    def _wait(self, seconds: float) -> bool:
-        self._clock.waits.append(seconds)
-        self._clock.seconds += seconds
-        return self.cancelled.is_set()
-
-    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        self.reports.append((progress, total, message))
-        if self._cancel_after is not None and len(self.reports) >= self._cancel_after:
-            self.cancelled.set()
-        super().progress(progress, total, message)
-
-
-class MemoryCache:
-    """A cache of one connection that is quick and forgets nothing by itself."""
-
-    def __init__(self) -> None:
-        self.copies: dict[str, str] = {}
-
-    def get(self, key: str) -> Cached | None:
-        return Cached(json.loads(self.copies[key]), 0, fresh=True) if key in self.copies else None
-
-    def put(self, key: str, value: Any, *, fresh_seconds: int, keep_seconds: int) -> None:
-        self.copies[key] = json.dumps(value)
-
-    def drop(self, prefix: str) -> None:
-        self.copies = {key: value for key, value in self.copies.items() if not key.startswith(prefix)}
 
 
 class World:
@@ -165,18 +116,7 @@ def checker(name: str) -> Draft202012Validator:
 @functools.cache
 def closed(name: str) -> Draft202012Validator:
     """A tool's output schema, taking no member that it does not name."""
-
-    def close(schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [close(item) for item in schema]
-        if not isinstance(schema, dict):
-            return schema
-        shut = {key: close(value) for key, value in schema.items()}
-        return shut | ({"additionalProperties": False} if "properties" in schema else {})
-
-    schema = TOOLS[name].output_schema
-    assert schema is not None
-    return Draft202012Validator(close(schema))
+    return strict(TOOLS[name].output_schema)
 
 
 __all__ = ["TOOLS", "Cancelled", "PatientCall", "World", "closed", "mistakes"]

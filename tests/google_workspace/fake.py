@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
+
+from connector_world import Rate, deliver
 
 from connectors.google_workspace.scopes import GROUPS, PREFIX
 from fetch import VENDOR, Response
@@ -83,6 +86,7 @@ class FakeGoogle:
     sent: list[Sent] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     faults: list[tuple[Callable[[Sent], bool], Any]] = field(default_factory=list)
+    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         self.numbers = itertools.count(100)
@@ -103,16 +107,17 @@ class FakeGoogle:
         """What `fetch.Fetcher.request` does."""
         assert trust is VENDOR
         assert timeout > 0
-        found = find_method(method, url)
+        came = deliver(method, url, headers, params, json, form)
+        found = find_method(method, came.url)
         if found is None:
             self.problems.append(f"{method} {url} is not in Google's descriptions")
             return refuse(404, "notFound", "Not Found")
         known, groups = found
         ids = {name: unquote(part) for name, part in zip(known.holes, groups, strict=True)}
-        sent = Sent(known, ids, list(params or []), json, form, headers, url)
+        sent = Sent(known, ids, came.query, came.json, came.form, dict(headers), came.url)
         self.sent.append(sent)
         content_type = headers.get("Content-Type", "")
-        self.problems += [f"{known.id}: {fault}" for fault in faults_of(known, sent.query, json, form, content_type)]
+        self.problems += [f"{known.id}: {fault}" for fault in faults_of(known, sent.query, came.json, came.form, content_type)]
         return self.respond(sent)
 
     def respond(self, sent: Sent) -> Response:
@@ -123,6 +128,8 @@ class FakeGoogle:
                 if isinstance(fault, Exception):
                     raise fault
                 return fault
+        if self.rate and (wait := self.rate.wait()) is not None:
+            return refuse(429, "rateLimitExceeded", "Quota exceeded.", **{"Retry-After": str(math.ceil(wait))})
         scopes = self.tokens.get(sent.headers["Authorization"].removeprefix("Bearer "))
         if scopes is None:
             challenge = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from clickup.world import PatientCall
+from connector_world import PatientCall, Rate
 
 from connectors.google_workspace.api import BASES
 from errors import Cancelled, FetchError, PosternError, SignInNeeded, ToolError
@@ -55,6 +55,14 @@ def test_after_a_rate_limit_it_waits_as_long_as_google_asks(world):
     assert world.call(LIST)["task_lists"]
     assert len(world.fake.sent) == 2
     assert 3 <= sum(world.clock.waits) < 4
+
+
+def test_calls_keep_to_the_rate_of_a_google_that_counts(world):
+    world.fake.rate = Rate(3, 10, world.clock)
+    for _ in range(10):
+        assert world.call(LIST)["task_lists"]
+    assert 30 <= sum(world.clock.waits) <= 34
+    assert world.fake.rate.refused == 3
 
 
 def test_a_rate_limit_that_comes_as_403_is_one_all_the_same(world):

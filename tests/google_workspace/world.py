@@ -10,7 +10,7 @@ import pickle
 import zipfile
 from typing import Any
 
-from clickup.world import Clock, PatientCall
+from connector_world import Clock, PatientCall, strict
 from jsonschema import Draft202012Validator
 
 from connectors.google_workspace import CONNECTOR
@@ -55,8 +55,13 @@ class World:
         vars(self).update(names)
 
     def furnish(self) -> None:
-        """Mail from Bob, a meeting, a folder with files, a document, a sheet, tasks."""
-        fake = self.fake
+        """Something in every corner."""
+        for fill in (self.furnish_mail, self.furnish_calendars, self.furnish_files, self.furnish_drive, self.furnish_tasks):
+            fill(self.fake)
+        self.furnish_more()
+
+    def furnish_mail(self, fake: FakeGoogle) -> None:
+        """Mail from Bob in a thread, a page of news, a label."""
         self.mail = fake_mail.add_mail(
             fake, f"Bob Baker <{BOB}>", "Invoice 7", "Please pay until Friday.", Cc="Carol <carol@example.com>",
             files={"invoice.txt": b"100 EUR", "scan.bin": b"\xff\xfe\x00\x01"},
@@ -76,6 +81,9 @@ class World:
             fake_mail.add_mail(fake, BOB, f"Note {number}", "Short.", labels=("INBOX",), thread=self.thread)
         self.label = fake.new_id("Label_")
         fake_mail.mail(fake)["labels"][self.label] = {"id": self.label, "name": "Bills", "type": "user"}
+
+    def furnish_calendars(self, fake: FakeGoogle) -> None:
+        """A meeting with Bob, something every week, a day off; another calendar, and Bob's."""
         self.meeting = fake_calendar.add_event(
             fake, "Planning", "2026-09-22T10:00:00Z", "2026-09-22T11:00:00Z",
             attendees=[{"email": BOB, "responseStatus": "accepted"}, {"email": ALICE, "self": True}],
@@ -90,6 +98,9 @@ class World:
         calendars["calendars"][self.calendar] = {"id": self.calendar, "summary": "Team", "accessRole": "writer"}
         calendars["events"][self.calendar], calendars["acl"][self.calendar] = {}, {}
         calendars["events"][BOB] = {}
+
+    def furnish_files(self, fake: FakeGoogle) -> None:
+        """A folder with a file, a document, a sheet, a file of Word's, and a shortcut."""
         self.folder = fake_files.add_file(fake, "Papers", mime_type=fake_files.GOOGLE + "folder")
         self.file = fake_files.add_file(fake, "plan.txt", b"The umbrella plan", parent=self.folder)
         self.doc, self.sheet = (
@@ -99,6 +110,9 @@ class World:
         self.word = fake_files.add_file(fake, "letter.docx", word_file("Dear Bob", "Goodbye"), WORD)
         details = {"targetId": self.file}
         self.shortcut = fake_files.add_file(fake, "to plan", b"", fake_files.GOOGLE + "shortcut", shortcutDetails=details)
+
+    def furnish_drive(self, fake: FakeGoogle) -> None:
+        """Comments on the document, one who may see the file, shared drives."""
         self.comment = "comment1"
         comments = fake_files.room(fake)["comments"][self.doc]
         for name, resolved in ((self.comment, False), ("comment2", True)):
@@ -117,6 +131,9 @@ class World:
         }
         self.drive = "drive1"
         fake_files.room(fake)["drives"] = {name: {"id": name, "name": name} for name in ("drive1", "drive2")}
+
+    def furnish_tasks(self, fake: FakeGoogle) -> None:
+        """A task to do, one that is done, and a second list."""
         self.task = fake_tasks.add_task(fake, "Buy umbrellas", due="2026-09-30T00:00:00.000Z")
         self.done_task = fake_tasks.add_task(fake, "Sell raincoats", status="completed")
         self.other_list = "list2"
@@ -173,7 +190,6 @@ def furnished() -> bytes:
     world = World(is_bare=True)
     bare = set(vars(world))
     world.furnish()
-    world.furnish_more()
     names = {name: value for name, value in vars(world).items() if name not in bare}
     return pickle.dumps((world.fake.rooms, next(world.fake.numbers), names))
 
@@ -205,13 +221,4 @@ def checker(name: str) -> Draft202012Validator:
 @functools.cache
 def closed(name: str) -> Draft202012Validator:
     """A tool's output schema, taking no member that it does not name."""
-
-    def close(schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [close(item) for item in schema]
-        if not isinstance(schema, dict):
-            return schema
-        shut = {key: close(value) for key, value in schema.items()}
-        return shut | ({"additionalProperties": False} if "properties" in schema else {})
-
-    return Draft202012Validator(close(TOOLS[name].output_schema))
+    return strict(TOOLS[name].output_schema)
