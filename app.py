@@ -81,8 +81,8 @@ class Gate:
 
     quick = (b"POST /mcp",)  # answered in the event loop's own thread (gate_worker.py); pages hash passwords and wait for disks
 
-    def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs, gateway: Gateway):
-        self.bridge, self.pages, self.jobs, self.gateway = bridge, pages, jobs, gateway
+    def __init__(self, bridge: Bridge, pages: Flask, jobs: Jobs, gateway: Gateway, toolbox: Toolbox):
+        self.bridge, self.pages, self.jobs, self.gateway, self.toolbox = bridge, pages, jobs, gateway, toolbox
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
@@ -98,6 +98,7 @@ class Gate:
         """End live streams, the periodic work, and what leads to other servers: the worker is going down."""
         self.bridge.stop()
         self.gateway.stop()
+        self.toolbox.stop()
         self.jobs.stop()
 
 
@@ -120,7 +121,7 @@ def create_app(
     state = create_state(settings, connectors, clock, fetch, upstreams)
     db = state.db
     bridge = Bridge(settings, Callers(db, clock).authenticate, state.toolbox, state.vault, db, clock)
-    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), state.gateway)
+    return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), state.gateway, state.toolbox)
 
 
 def create_state(

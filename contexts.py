@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ DEFAULT_LOG_LEVEL = "info"  # until the client names one, the server may choose 
 
 class Call:
     """What a running handler may say to the one who called it. This base says nothing: jobs and tests use it."""
+
+    seconds: float = math.inf  # how long it may last
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()

@@ -101,6 +101,7 @@ CREATE TABLE profiles (
     name          TEXT NOT NULL,
     is_default    INTEGER NOT NULL CHECK (is_default IN (0, 1)),
     created_at    INTEGER NOT NULL,
+    is_searchable INTEGER NOT NULL DEFAULT 1 CHECK (is_searchable IN (0, 1)), -- 1: assistants get `search` and `fetch` over it
     UNIQUE (user_id, name)
 );
 CREATE UNIQUE INDEX profiles_one_default ON profiles (user_id) WHERE is_default = 1;
@@ -481,6 +482,7 @@ CREATE TABLE features (
     first_seen_at INTEGER NOT NULL,
     last_seen_at  INTEGER NOT NULL,
     is_available  INTEGER NOT NULL CHECK (is_available IN (0, 1)), -- 0: the server lists it no more
+    searchable_hash TEXT,                                 -- the definition that a person lets `search` or `fetch` use; null: none
     PRIMARY KEY (connection_id, kind, name),
     CHECK ((accepted_json IS NULL) = (accepted_hash IS NULL))
 );

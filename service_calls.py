@@ -40,7 +40,7 @@ class Patience:
     """The time that one call has, and how it is spent on waiting."""
 
     def __init__(self, call: Call, service: str, seconds: float = BUDGET_SECONDS):
-        self._call, self._service, self._seconds = call, service, seconds
+        self._call, self._service, self._seconds = call, service, min(seconds, call.seconds)
         self._began = time.monotonic()
         self._resume = 0.0  # no request before this moment: a rate limit said so
 

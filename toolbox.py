@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,11 +17,14 @@ from db import Database
 from errors import FetchError, PosternError, ProtocolError, SignInNeeded, ToolError, trace
 from fetch import Fetcher
 from forwarded import Forwarder
+from gathering import Gatherer
+from searching import HOUSE, SEARCH_SECONDS, Finder, Place, address_of, list_places, with_search
 from shelf import Entry, Item, list_entries
+from sources import Document
 from store.cache import ScopedCache
 from store.connections import Connection, Draft, list_secrets, list_secrets_with
 from store.personal_context import PersonalContextStorage
-from store.profiles import list_granted_kinds
+from store.profiles import Profile, find_profile, list_granted_kinds
 from store.tokens import Caller
 from tools import Call, Connector, Context, Greet, Prompt, SignedIn, Tool, text
 from views import View, build_view
@@ -29,6 +33,7 @@ log = logging.getLogger("postern.toolbox")
 
 INVALID_PARAMS = -32602
 TOKEN_NAMES = ("access_token", "refresh_token")
+OWN = Connector("postern", "Postern", "")  # of `search` and `fetch`
 STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
 
 
@@ -46,11 +51,13 @@ class Toolbox:
         greet: Greet | None = None,
         find_sign_in: Callable[[Connection], SignedIn] | None = None,
         forward: Forwarder | None = None,
+        search_seconds: float = SEARCH_SECONDS,
     ):
         self._greet, self._find_sign_in = greet, find_sign_in
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._forward = forward  # None: other servers' features can be looked at, but not called
         self._views: dict[str, View] = {}
+        self._gatherer, self._search_seconds = Gatherer(), search_seconds
 
     # --- tools ---
 
@@ -174,9 +181,9 @@ class Toolbox:
 
     def _context_of(self, item: Item, call: Call) -> Context:
         """What a feature's handler gets. The way to another server takes its secrets from the database by itself."""
-        if item.source is None:
+        if item.source is None and item.connection is not HOUSE:
             return self.context(item.connection, call)
-        connector = self._connectors[item.connection.connector]
+        connector = self._connectors.get(item.connection.connector, OWN)
         return self._context(connector, item.connection.id, item.connection.settings, {}, call)
 
     def try_draft(self, draft: Draft, connection: Connection | None) -> str:
@@ -219,7 +226,29 @@ class Toolbox:
         if len(self._views) > 1_000:
             self._views.clear()
         kinds = list_granted_kinds(self._db, caller.grant_id)
-        return build_view(caller.revision, kinds, self.list_entries(caller.user_id, caller.profile_id))
+        view = build_view(caller.revision, kinds, self.list_entries(caller.user_id, caller.profile_id))
+        profile = find_profile(self._db, caller.user_id, caller.profile_id)
+        if profile is None or not profile.is_searchable:
+            return view
+        places = list_places(view.tools.values(), self._connectors, view.find_reader)
+        parts = urlsplit(caller.resource)
+        return with_search(view, self._finder(places, profile, f"{parts.scheme}://{parts.netloc}"), places) if places else view
+
+    # --- search over all of it ---
+
+    def find_document(self, profile: Profile, item_id: str, call: Call) -> Document:
+        """What stands behind an id of `search`, for the profile's own person. Raises NotFound, or ToolError."""
+        view = build_view(0, frozenset({"all"}), self.list_entries(profile.user_id, profile.id))
+        places = list_places(view.tools.values(), self._connectors, view.find_reader)
+        return self._finder(places, profile, "").find(item_id, call, seconds=self._search_seconds)
+
+    def _finder(self, places: list[Place], profile: Profile, public_url: str) -> Finder:
+        address = partial(address_of, public_url, profile.slug)
+        return Finder(places, self._context_of, self._gatherer, address, seconds=self._search_seconds)
+
+    def stop(self) -> None:
+        """Begin no search any more: the process is going down."""
+        self._gatherer.stop()
 
     def list_entries(self, user_id: str, profile_id: str) -> list[Entry]:
         """Everything in a profile of the user's, whoever may see it."""

@@ -13,6 +13,7 @@ from typing import Any
 from contexts import ASKABLE, CANNOT_BE_ASKED, Cache, Cached, Call, Context, Greet, Result, SignedIn, text
 from errors import FetchError, ToolError
 from schemas import schema_of_parameters, schema_of_return
+from sources import Source
 
 __all__ = [  # all that a connector's file needs, in one place
     "ASKABLE", "CANNOT_BE_ASKED", "Cache", "Cached", "Call", "Completer", "Connector", "Context", "Field", "Greet", "Job",
@@ -188,6 +189,7 @@ class Connector:
     templates: tuple[ResourceTemplate, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     jobs: tuple[Job, ...] = ()
+    sources: tuple[Source, ...] = ()  # what `search` over a whole profile finds here
     test: Callable[[Context], str] | None = None  # answers what it found, in one sentence
     sign_in: Callable[[Mapping[str, Any], Mapping[str, str]], SignIn | None] | None = None  # of (settings, secrets); None: none
     withholds: Withhold = withhold_by_scope

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from argument_checks import check_schema
+from sources import find_mistake
 from tools import Connector, Tool
 
 log = logging.getLogger("postern.custom")
@@ -70,6 +71,8 @@ def load_connector(path: Path) -> Connector:
         raise Unfit("Two of its tools have one name, or one that assistants do not accept.")
     for tool in connector.tools:
         check_schemas(tool)
+    if mistake := find_mistake(connector.sources, names):
+        raise Unfit(mistake)
     if connector.is_upstream or connector.storage:
         raise Unfit("It cannot be another MCP server, and has no tables of its own.")
     return connector

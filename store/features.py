@@ -41,6 +41,7 @@ class Feature:
     first_seen_at: int
     last_seen_at: int
     is_available: bool
+    searchable_hash: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -61,6 +62,11 @@ class Feature:
     def reads(self) -> bool:
         """Whether a person has confirmed that hint, for exactly the definition that the server gives now."""
         return self.claims_to_read and self.reads_confirmed_hash == self.hash
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether a person lets `search` and `fetch` use it, in exactly the definition that the server gives now."""
+        return self.kind == "tool" and self.searchable_hash == self.hash
 
     def served(self, changes: str) -> Mapping[str, Any] | None:
         """The definition that assistants get, as the connection's rule about changes has it; None: none yet."""
@@ -259,6 +265,29 @@ def confirm_reads(db: Database, user_id: str, connection_id: str, keys: Iterable
         bump_features(run)
 
 
+def mark_searchable(db: Database, user_id: str, connection_id: str, keys: Iterable[tuple[str, str]], *, marked: bool) -> None:
+    """The person lets `search` and `fetch` use these tools (name, hash), or does so no more; that accepts their definition too.
+    One that has changed again since it was shown is left as it is. Raises NotFound for another's connection.
+    """
+    with db.write() as run:
+        check_owner(run, user_id, connection_id)
+        for name, digest in keys:
+            run(
+                """
+                UPDATE features
+                SET searchable_hash = CASE :marked WHEN 1 THEN hash ELSE NULL END,
+                    accepted_json = CASE :marked WHEN 1 THEN raw_json ELSE accepted_json END,
+                    accepted_hash = CASE :marked WHEN 1 THEN hash ELSE accepted_hash END
+                WHERE connection_id = :connection_id AND kind = 'tool' AND name = :name AND hash = :hash
+                """,
+                connection_id=connection_id,
+                name=name,
+                hash=digest,
+                marked=int(marked),
+            )
+        bump_features(run)
+
+
 # --- what there is ---
 
 
@@ -293,7 +322,7 @@ def load_features(db: Database, condition: str, **values: str) -> list[Feature]:
     rows = db.query(
         f"""
         SELECT f.connection_id, f.kind, f.name, f.raw_json, f.accepted_json, f.hash, f.accepted_hash, f.reads_confirmed_hash,
-            f.first_seen_at, f.last_seen_at, f.is_available
+            f.first_seen_at, f.last_seen_at, f.is_available, f.searchable_hash
         FROM features f
         WHERE {condition}
         ORDER BY f.connection_id, f.position
@@ -319,6 +348,7 @@ def as_feature(row: Row) -> Feature:
         row["first_seen_at"],
         row["last_seen_at"],
         bool(row["is_available"]),
+        row["searchable_hash"],
     )
 
 

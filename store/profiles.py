@@ -24,6 +24,7 @@ class Profile:
     slug: str
     name: str
     is_default: bool
+    is_searchable: bool = True  # whether assistants get `search` and `fetch`
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def list_profiles(db: Database, user_id: str) -> list[Profile]:
     """A user's profiles, the default one first."""
     rows = db.query(
         """
-        SELECT id, user_id, slug, name, is_default
+        SELECT id, user_id, slug, name, is_default, is_searchable
         FROM profiles
         WHERE user_id = :user_id
         ORDER BY is_default DESC, name
@@ -157,9 +158,36 @@ def find_profile_by_slug(db: Database, user_id: str, slug: str) -> Profile | Non
     return found[0] if found else None
 
 
+def find_profile(db: Database, user_id: str, profile_id: str) -> Profile | None:
+    """This user's profile with an id."""
+    found = [profile for profile in list_profiles(db, user_id) if profile.id == profile_id]
+    return found[0] if found else None
+
+
+def set_searchable(db: Database, user_id: str, profile_id: str, is_searchable: bool) -> None:
+    """Let assistants have `search` and `fetch` over a profile, or not. Raises NotFound for another's."""
+    with db.write() as run:
+        changed = run(
+            """
+            UPDATE profiles
+            SET is_searchable = :is_searchable
+            WHERE id = :id AND user_id = :user_id
+            RETURNING id
+            """,
+            is_searchable=int(is_searchable),
+            id=profile_id,
+            user_id=user_id,
+        )
+        if not changed:
+            raise NotFound("no such profile")
+        bump_features(run)
+
+
 def as_profile(row: Row) -> Profile:
     """A row as a Profile."""
-    return Profile(row["id"], row["user_id"], row["slug"], row["name"], bool(row["is_default"]))
+    return Profile(
+        row["id"], row["user_id"], row["slug"], row["name"], bool(row["is_default"]), bool(row["is_searchable"])
+    )
 
 
 # --- feature sets ---

@@ -41,6 +41,7 @@ from connectors.clickup.members import (
 from connectors.clickup.reference import reference_link_list, reference_page_fetch
 from connectors.clickup.reports import task_risk_report, task_status_report
 from connectors.clickup.resources import TEMPLATES
+from connectors.clickup.search import SOURCES
 from connectors.clickup.settings import FIELDS, withhold
 from connectors.clickup.space_tags import space_tag_create, space_tag_delete, space_tag_list, space_tag_update
 from connectors.clickup.structure import (
@@ -178,6 +179,7 @@ CONNECTOR = Connector(
         workspace_capability_snapshot,
     ),
     templates=TEMPLATES,
+    sources=SOURCES,
     test=check_connection,
     withholds=withhold,
 )

@@ -23,6 +23,7 @@ from connectors.google_workspace import (
 )
 from connectors.google_workspace.checkup import check_connection
 from connectors.google_workspace.scopes import sign_in
+from connectors.google_workspace.search import SOURCES
 from connectors.google_workspace.settings import FIELDS
 from tools import Connector
 
@@ -52,6 +53,7 @@ CONNECTOR = Connector(
     description="Mail, calendars, files, documents, sheets, tasks and more of one Google account, as far as you let it.",
     fields=FIELDS,
     tools=tuple(tool for service in SERVICES for tool in service.TOOLS),
+    sources=SOURCES,
     test=check_connection,
     sign_in=sign_in,
 )

@@ -15,6 +15,7 @@ from connectors.personal_context.locations import (
 from connectors.personal_context.places import places_nearby
 from connectors.personal_context.resources import SCHEDULE, TODAY
 from connectors.personal_context.schedule import status_schedule_delete, status_schedule_list, status_schedule_set
+from connectors.personal_context.search import SOURCES
 from connectors.personal_context.settings import FIELDS
 from connectors.personal_context.status import status_get, status_get_work, status_set_work
 from tools import Connector, Job
@@ -41,6 +42,7 @@ CONNECTOR = Connector(
     ),
     resources=(TODAY, SCHEDULE),
     jobs=(Job("home_assistant", POLL_SECONDS, sync_location), Job("bank_holidays", 6 * 3600, refresh)),
+    sources=SOURCES,
     test=check_connection,
     storage="personal_context",
 )

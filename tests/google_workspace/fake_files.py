@@ -57,10 +57,10 @@ def fits(fake: FakeGoogle, file: dict[str, Any], query: str) -> bool:
     for value, name in re.findall(r"'((?:[^'\\]|\\.)*)' in (\w+)", query):
         if value not in file[name]:
             return False
-    for name, sign, value in re.findall(r"(\w+) (contains|=) '((?:[^'\\]|\\.)*)'", query):
+    for name, sign, value in re.findall(r"(\w+) (contains|!?=) '((?:[^'\\]|\\.)*)'", query):
         text = {"name": file["name"], "fullText": file["name"] + content, "mimeType": file["mimeType"]}[name]
         plain = re.sub(r"\\(.)", r"\1", value)
-        if not (text == plain if sign == "=" else plain.lower() in text.lower()):
+        if not {"=": text == plain, "!=": text != plain, "contains": plain.lower() in text.lower()}[sign]:
             return False
     return "trashed = false" not in query or not file["trashed"]
 
