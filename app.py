@@ -20,6 +20,7 @@ import connect
 import connections
 import exporting
 import feature_pages
+import found
 import health
 import importing
 import oauth
@@ -72,7 +73,7 @@ LOG_FORMAT, LOG_TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", 
 PAGES = (
     people.bp, connect.bp, connections.bp, feature_pages.bp, profiles.bp, profile_features.bp, upstream_pages.bp,
     importing.bp, exporting.bp, api_keys.bp, admin.bp, clients.bp, register.bp, oauth.bp,
-    wellknown.bp, health.bp,
+    found.bp, wellknown.bp, health.bp,
 )  # fmt: skip
 
 

@@ -14,10 +14,11 @@ from errors import InvalidInput, NotFound
 from naming import short_key
 from shelf import SHELVES, own_name
 from store.connections import Connection, get_connection
-from store.features import KINDS, Feature, accept_features, confirm_reads, list_features
+from store.features import KINDS, Feature, accept_features, confirm_reads, list_features, mark_searchable
 from store.looks import CHANGES, Look, list_looks, set_changes
 from store.upstreams import Upstream, find_upstream
 from store.users import User
+from their_search import find_role
 from tools import Connector
 from web import current_user, now, page, serve_form, state
 
@@ -48,6 +49,11 @@ class Line:
     description: str
     powers: str
     stored: Feature | None = None
+
+    @property
+    def role(self) -> str:
+        """What `search` and `fetch` could use it for; '' for nothing."""
+        return find_role(self.stored.raw) if self.stored and self.kind == "tool" else ""
 
     @property
     def differences(self) -> list[tuple[str, str, str]]:
@@ -176,6 +182,27 @@ def believe(desk: Desk, confirmed: bool) -> Response:
     return show(desk, note=f"{count} {words if len(keys) != 1 else words.replace('count', 'counts').replace('ones', 'one')}.")
 
 
+def let_search(desk: Desk) -> Response:
+    """`search` or `fetch` may use this tool."""
+    return mark(desk, True)
+
+
+def stop_searching(desk: Desk) -> Response:
+    """They leave it alone."""
+    return mark(desk, False)
+
+
+def mark(desk: Desk, marked: bool) -> Response:
+    """Keep whether the two may use the tools that were shown, of those that fit."""
+    fitting = [item for item in read_shown(desk) if item.kind == "tool" and find_role(item.raw)]
+    mark_searchable(
+        state().db, desk.user.id, desk.connection.id, [(item.name, item.hash) for item in fitting], marked=marked
+    )
+    if not fitting:
+        raise InvalidInput("It has changed since this page was shown. Please look at it again.")
+    return show(desk, note="`search` and `fetch` use it from now on." if marked else "`search` and `fetch` leave it alone now.")
+
+
 def choose_rule(desk: Desk) -> Response:
     """Keep what shall become of changes."""
     changes = request.form.get("changes", "")
@@ -190,5 +217,7 @@ ACTIONS: Mapping[str, Callable[[Desk], Response]] = {
     "accept": accept,
     "confirm": confirm,
     "doubt": doubt,
+    "searched": let_search,
+    "unsearched": stop_searching,
     "rule": choose_rule,
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from db import Database
+from searching import count_own_tools
 from shelf import count_tools, list_entries
 from store.profiles import FeatureSet, Member, Profile, list_feature_sets, list_members
 from tools import Connector
@@ -32,9 +33,14 @@ def describe_offer(
     """What there is to say of a profile before it is granted; `joining` is about to get a connection in it."""
     members = [member for member in list_members(db, profile.id) if member.is_enabled]
     entries = list_entries(db, connectors, profile.user_id, profile.id, None)
-    tools = [entry.item.feature for entry in entries if entry.item.kind == "tool" and entry.is_shown]
-    tools += joining.tools if joining else ()
-    sets = [(item, *count_tools(tools, frozenset({item.kind}))) for item in list_feature_sets(db, profile.id)]
+    items = [entry.item for entry in entries if entry.item.kind == "tool" and entry.is_shown]
+    tools = [item.feature for item in items] + list(joining.tools if joining else ())
+    sets = []
+    for chosen in list_feature_sets(db, profile.id):
+        kinds = frozenset({chosen.kind})
+        number, writing = count_tools(tools, kinds)
+        own = count_own_tools(items, connectors, joining, kinds) if profile.is_searchable else 0
+        sets.append((chosen, number + own, writing))
     return Offer(profile, members, sets, is_granted)
 
 

@@ -20,6 +20,7 @@ from store.profiles import (
     find_profile_by_slug,
     list_client_names,
     rename_profile,
+    set_searchable,
 )
 from store.users import User
 from web import current_user, now, page, see_other, serve_form, state
@@ -84,6 +85,7 @@ def show(desk: Desk, status: int = 200, *, error: str = "", errors: dict[str, st
         connectors=state().connectors,
         choices=list_choices(desk.user),
         clients=list_client_names(db, profile.id),
+        sources=state().toolbox.list_source_names(profile),
         settings=state().settings,
         error=error,
         errors=errors or {},
@@ -123,6 +125,12 @@ def make(desk: Desk) -> Response:
 def rename(desk: Desk) -> Response:
     """Call it something else."""
     rename_profile(state().db, desk.user.id, desk.profile.id, read_name())
+    return back(desk)
+
+
+def choose_search(desk: Desk) -> Response:
+    """Let assistants have `search` and `fetch` over it, or not."""
+    set_searchable(state().db, desk.user.id, desk.profile.id, request.form.get("searchable") == "on")
     return back(desk)
 
 
@@ -166,6 +174,7 @@ def back(desk: Desk) -> Response:
 
 ACTIONS: Mapping[str, Callable[[Desk], Response]] = {
     "rename": rename,
+    "search": choose_search,
     "delete": delete,
     "add": add,
     "remove": remove,

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from errors import FetchError, NotFound, ProtocolError, ToolError, UpstreamRefused
 from gathering import Errand, Gatherer, Job, take_turns
 from listings import Shown, list_tool
-from shelf import Item
+from shelf import Item, is_granted
 from sources import Document, Hit, Source
 from store.connections import Connection
 from store.members import Member
@@ -69,6 +69,16 @@ def list_places(items: Iterable[Item], connectors: Mapping[str, Connector], find
     return places
 
 
+def count_own_tools(
+    items: Iterable[Item], connectors: Mapping[str, Connector], joining: Connector | None, kinds: frozenset[str]
+) -> int:
+    """How many of `search` and `fetch` a grant of these kinds gets: both, or none; `joining` is about to get a connection."""
+    granted = [item for item in items if is_granted("tool", item.feature, kinds)]
+    new = {tool.name for tool in joining.tools if is_granted("tool", tool, kinds)} if joining else set()
+    is_new = joining is not None and any(new.issuperset(source.needs) for source in joining.sources)
+    return 2 if is_new or list_places(granted, connectors, lambda uri: None) else 0
+
+
 class Finder:
     """Searches the places of one grant. `address` makes the address of a page of ours that shows what an id stands for."""
 
@@ -96,7 +106,7 @@ class Finder:
         answers = self._gatherer.gather(jobs, call, seconds=self._seconds)
         failed = [(place, answer) for place, answer in zip(places, answers, strict=True) if isinstance(answer, ToolError)]
         if len(failed) == len(places):
-            raise ToolError("Nothing could be searched. " + " ".join(f"{place.label}: {error}." for place, error in failed))
+            raise ToolError("Nothing could be searched. " + " ".join(f"{place.label}: {bare(error)}." for place, error in failed))
         found = [answer for answer in answers if not isinstance(answer, ToolError)]
         results = list(islice(drop_repeated(take_turns(found)), ALL_MAX))
         results += [self._shape(place.key[0], NOTICE, show_failure(place, error)) for place, error in failed]
@@ -170,7 +180,12 @@ def tidy(found: Document, place: Place) -> Document:
 
 def show_failure(place: Place, error: ToolError) -> Hit:
     """What stands among the results for a source that did not answer: a model sees nothing else."""
-    return Hit(place.source.kind, f"Not searched: {place.label} ({str(error).rstrip('.')})")
+    return Hit(place.source.kind, f"Not searched: {place.label} ({bare(error)})")
+
+
+def bare(error: ToolError) -> str:
+    """A reason, without the dot at its end."""
+    return str(error).rstrip(".")
 
 
 def explain_failure(place: Place) -> Document:

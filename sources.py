@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-EMPTY_WORDS = frozenset(
-    "a about all an and any are at be by did do does for from has have how i in is it me my of on or our the this that to was "
-    "we what when where which who why will with you your".split()
+EMPTY_WORDS = frozenset(  # they say nothing of what is looked for
+    re.findall(
+        r"\w+",
+        "a about all an and any are at be by did do does for from has have how i in is it me my of on or our the this that to "
+        "was we what when where which who why will with you your",
+    )
 )
 KIND = re.compile(r"[a-z][a-z_]{0,19}")
 

@@ -14,10 +14,10 @@ def plain_text(value: str | None) -> str:
     return plain if len(plain) <= PLAIN_MAX else plain[: PLAIN_MAX - 1] + "…"
 
 
-def prose_text(value: str | None) -> str:
+def prose_text(value: str | None, longest: int = PROSE_MAX) -> str:
     """Untrusted text of several lines: not endless, and without what is invisible or turns the direction of writing."""
     prose = "".join(letter for letter in value or "" if letter.isprintable() or letter == "\n").strip()
-    return prose if len(prose) <= PROSE_MAX else prose[: PROSE_MAX - 1] + "…"
+    return prose if len(prose) <= longest else prose[: longest - 1] + "…"
 
 
 def date_text(moment: int) -> str:

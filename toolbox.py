@@ -230,17 +230,26 @@ class Toolbox:
         profile = find_profile(self._db, caller.user_id, caller.profile_id)
         if profile is None or not profile.is_searchable:
             return view
-        places = list_places(view.tools.values(), self._connectors, view.find_reader)
+        places = self._places_of(view)
         parts = urlsplit(caller.resource)
         return with_search(view, self._finder(places, profile, f"{parts.scheme}://{parts.netloc}"), places) if places else view
 
     # --- search over all of it ---
 
+    def list_source_names(self, profile: Profile) -> list[str]:
+        """What `search` looks through in a profile, for who may use all of it."""
+        return [place.label for place in self._places_of(self._whole_view(profile))]
+
     def find_document(self, profile: Profile, item_id: str, call: Call) -> Document:
         """What stands behind an id of `search`, for the profile's own person. Raises NotFound, or ToolError."""
-        view = build_view(0, frozenset({"all"}), self.list_entries(profile.user_id, profile.id))
-        places = list_places(view.tools.values(), self._connectors, view.find_reader)
+        places = self._places_of(self._whole_view(profile))
         return self._finder(places, profile, "").find(item_id, call, seconds=self._search_seconds)
+
+    def _whole_view(self, profile: Profile) -> View:
+        return build_view(0, frozenset({"all"}), self.list_entries(profile.user_id, profile.id))
+
+    def _places_of(self, view: View) -> list[Place]:
+        return list_places(view.tools.values(), self._connectors, view.find_reader)
 
     def _finder(self, places: list[Place], profile: Profile, public_url: str) -> Finder:
         address = partial(address_of, public_url, profile.slug)

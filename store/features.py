@@ -243,47 +243,36 @@ def accept_features(db: Database, user_id: str, connection_id: str, keys: Iterab
 
 
 def confirm_reads(db: Database, user_id: str, connection_id: str, keys: Iterable[tuple[str, str]], *, confirmed: bool) -> None:
-    """The person believes that these tools (name, hash) only read, or does so no more; that accepts their definition too. One
+    """The person believes that these tools (name, hash) only read, or does so no more. Raises as `believe` does."""
+    believe(db, user_id, connection_id, "reads_confirmed_hash", keys, confirmed)
+
+
+def mark_searchable(db: Database, user_id: str, connection_id: str, keys: Iterable[tuple[str, str]], *, marked: bool) -> None:
+    """The person lets `search` and `fetch` use these tools (name, hash), or does so no more. Raises as `believe` does."""
+    believe(db, user_id, connection_id, "searchable_hash", keys, marked)
+
+
+def believe(
+    db: Database, user_id: str, connection_id: str, column: str, keys: Iterable[tuple[str, str]], believed: bool
+) -> None:
+    """What a person believes of tools as they are defined now, in one of two columns; believing accepts their definition too. One
     that has changed again since it was shown is left as it is. Raises NotFound for another's connection.
     """
     with db.write() as run:
         check_owner(run, user_id, connection_id)
         for name, digest in keys:
             run(
-                """
+                f"""
                 UPDATE features
-                SET reads_confirmed_hash = CASE :confirmed WHEN 1 THEN hash ELSE NULL END,
-                    accepted_json = CASE :confirmed WHEN 1 THEN raw_json ELSE accepted_json END,
-                    accepted_hash = CASE :confirmed WHEN 1 THEN hash ELSE accepted_hash END
+                SET {column} = CASE :believed WHEN 1 THEN hash ELSE NULL END,
+                    accepted_json = CASE :believed WHEN 1 THEN raw_json ELSE accepted_json END,
+                    accepted_hash = CASE :believed WHEN 1 THEN hash ELSE accepted_hash END
                 WHERE connection_id = :connection_id AND kind = 'tool' AND name = :name AND hash = :hash
-                """,
+                """,  # noqa: S608 (no part of it comes from outside)
                 connection_id=connection_id,
                 name=name,
                 hash=digest,
-                confirmed=int(confirmed),
-            )
-        bump_features(run)
-
-
-def mark_searchable(db: Database, user_id: str, connection_id: str, keys: Iterable[tuple[str, str]], *, marked: bool) -> None:
-    """The person lets `search` and `fetch` use these tools (name, hash), or does so no more; that accepts their definition too.
-    One that has changed again since it was shown is left as it is. Raises NotFound for another's connection.
-    """
-    with db.write() as run:
-        check_owner(run, user_id, connection_id)
-        for name, digest in keys:
-            run(
-                """
-                UPDATE features
-                SET searchable_hash = CASE :marked WHEN 1 THEN hash ELSE NULL END,
-                    accepted_json = CASE :marked WHEN 1 THEN raw_json ELSE accepted_json END,
-                    accepted_hash = CASE :marked WHEN 1 THEN hash ELSE accepted_hash END
-                WHERE connection_id = :connection_id AND kind = 'tool' AND name = :name AND hash = :hash
-                """,
-                connection_id=connection_id,
-                name=name,
-                hash=digest,
-                marked=int(marked),
+                believed=int(believed),
             )
         bump_features(run)
 
@@ -334,22 +323,11 @@ def load_features(db: Database, condition: str, **values: str) -> list[Feature]:
 
 def as_feature(row: Row) -> Feature:
     """A row as a Feature."""
-    raw = json.loads(row["raw_json"])
-    same = row["accepted_hash"] == row["hash"]
-    return Feature(
-        row["connection_id"],
-        row["kind"],
-        row["name"],
-        raw,
-        raw if same else json.loads(row["accepted_json"]) if row["accepted_json"] else None,
-        row["hash"],
-        row["accepted_hash"],
-        row["reads_confirmed_hash"],
-        row["first_seen_at"],
-        row["last_seen_at"],
-        bool(row["is_available"]),
-        row["searchable_hash"],
-    )
+    raw, accepted = json.loads(row["raw_json"]), row["accepted_json"]
+    accepted = raw if row["accepted_hash"] == row["hash"] else json.loads(accepted) if accepted else None
+    facts = [row[name] for name in ("hash", "accepted_hash", "reads_confirmed_hash", "first_seen_at", "last_seen_at")]
+    is_available, searchable_hash = bool(row["is_available"]), row["searchable_hash"]
+    return Feature(row["connection_id"], row["kind"], row["name"], raw, accepted, *facts, is_available, searchable_hash)
 
 
 def count_features(db: Database, user_id: str) -> dict[str, tuple[dict[str, int], int]]:

@@ -18,6 +18,7 @@ from store.connections import list_connections
 from tools import Connector
 
 GOOD = 'from tools import Connector\nCONNECTOR = Connector("NAME", "Title", "For tests.")\n'
+SOURCE = 'Source("x", "x", None, None, ())'
 TOOL = 'Tool("NAME", "T", "d", {}, lambda context, arguments: None)'
 TOOLS = f'from tools import Connector, Tool\nCONNECTOR = Connector("tooled", "T", "d", tools=({TOOL}, {TOOL}))\n'
 ODD = """from __future__ import annotations
@@ -63,6 +64,10 @@ def test_without_a_folder_there_are_none():
     ("source", "problem"),
     [
         ("x = 1\n", "It defines no CONNECTOR, which has to be a tools.Connector."),
+        (
+            "from sources import Source\n" + GOOD.replace("NAME", "one").replace('.")', f'.", sources=({SOURCE},))'),
+            "Each of its sources must need one of its tools at least, and no other.",
+        ),
         ("CONNECTOR = 'dice'\n", "It defines no CONNECTOR, which has to be a tools.Connector."),
         ("import nobody_has_this\n", "ModuleNotFoundError in line 1 of bad.py."),
         ("x = 1\ndef f(:\n", "SyntaxError in line 2."),
@@ -118,8 +123,9 @@ def test_what_everybody_can_write_is_not_run(folder: Path, name: str):
 
 @pytest.fixture
 def house(settings: Settings, folder: Path) -> Iterator[House]:
-    """With the example, and with a broken file."""
-    write(folder, "dice.py", (ROOT / "custom" / "dice.py").read_text())
+    """With the examples, and with a broken file."""
+    for name in ("dice.py", "sayings.py"):
+        write(folder, name, (ROOT / "custom" / name).read_text())
     write(folder, "broken.py", "1 / 0\n")
     with opened(replace(settings, custom_dir=folder)) as house:
         yield house.settle()
@@ -151,6 +157,22 @@ def test_the_example_can_be_connected_tried_and_called(house: House):
     assert (len(rolled["dice"]), sum(rolled["dice"])) == (5, rolled["total"])
     assert all(1 <= side <= 8 for side in rolled["dice"])
     assert call(house, "tools/call", name=tool["name"], arguments={"dice": 21})["isError"]
+
+
+def test_what_the_other_example_knows_is_found_by_search_and_has_a_page(house: House):
+    alice = house.browser(house.alice)
+    typed = "Many hands make light work.\nToo many cooks spoil the broth."
+    values = {"connector": "sayings", "connection_name": "Wise words", "sayings": typed}
+    assert send(alice, "/connections/new", action="save", **values).status_code == 303
+    results = call(house, "tools/call", name="search", arguments={"query": "who spoils broth with cooks"})
+    (found,) = [item for item in results["structuredContent"]["results"] if ":saying:" in item["id"]]
+    assert found["title"] == "Too many cooks spoil the broth."
+    document = call(house, "tools/call", name="fetch", arguments={"id": found["id"]})["structuredContent"]
+    assert (document["text"], document["metadata"]) == (found["title"], {"source": "Wise words, sayings"})
+    assert found["title"] in alice.get(found["url"].removeprefix(house.settings.public_url)).text
+    for own_id in ("0", "3", "-1", "x", "9" * 30):
+        refused = call(house, "tools/call", name="fetch", arguments={"id": found["id"].rpartition(":")[0] + ":" + own_id})
+        assert (refused["isError"], refused["content"][0]["text"]) == (True, "There is no such saying."), own_id
 
 
 def test_the_owner_is_told_of_the_broken_one_and_nobody_else(house: House):

@@ -13,6 +13,7 @@ from werkzeug.test import Client
 from config import Settings
 from errors import UpstreamError
 from joining import join
+from naming import short_key
 from offers import describe_offer
 from store.connections import Draft
 from store.features import list_features
@@ -194,3 +195,33 @@ def test_nobody_else_sees_or_changes_it(page: Page, house: House, who: str | Non
     if who:
         assert send(browser, page.address, action="confirm", shown=page.shown("confirm")).status_code == 404
         assert not any(item.reads for item in list_features(house.db, page.connection_id))
+
+
+# --- search over a whole profile ---
+
+FINDS = a_tool("find", inputSchema={"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]})
+
+
+def test_a_person_lets_search_use_a_tool_and_takes_it_back(page: Page, server: FakeServer):
+    server.lists["tools"] = [FINDS, a_tool("write")]
+    page.press("look")
+    (shown,) = page.shown("searched")  # of the one that takes a query
+    assert "From now on" not in page.press("searched", shown=shown)
+    assert '<span class="tag">used by search</span>' in page.text()
+    assert [item.name for item in list_features(page.house.db, page.connection_id) if item.is_searchable] == ["find"]
+    assert "leave it alone now" in page.press("unsearched", shown=shown)
+    assert [item for item in list_features(page.house.db, page.connection_id) if item.is_searchable] == []
+
+
+def test_a_tool_that_takes_no_query_or_that_has_changed_is_not_marked(page: Page, server: FakeServer):
+    server.lists["tools"] = [FINDS, a_tool("write")]
+    page.press("look")
+    (shown,) = page.shown("searched")
+    (write,) = [item for item in list_features(page.house.db, page.connection_id) if item.name == "write"]
+    server.lists["tools"][0] = FINDS | {"description": "Other."}
+    page.press("look")
+    for stale in (shown, f"{short_key('tool', 'write')}.{write.hash}", "x"):
+        answer = send(page.browser, page.address, action="searched", shown=stale)
+        assert answer.status_code == 400
+        assert "It has changed since this page was shown." in answer.text
+    assert [item for item in list_features(page.house.db, page.connection_id) if item.is_searchable] == []

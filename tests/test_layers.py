@@ -21,7 +21,7 @@ FLOORS = {
         "admin api_keys clients connect connections exporting feature_pages health importing mcp_bridge oauth people profiles "
         "register startup upstream_pages wellknown"
     ),
-    "8.2": "profile_features",
+    "8.2": "found profile_features",
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
     "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
     "6.5": "gateway",
@@ -61,7 +61,7 @@ FLOORS = {
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
 MAY_IMPORT = {  # module -> the only files that may
     "flask": (
-        "app answers web admin api_keys clients connect connections exporting feature_pages guarded health importing oauth "
+        "app answers web admin api_keys clients connect connections exporting feature_pages found guarded health importing oauth "
         "people profile_features profiles register signins upstream_pages wellknown"
     ),
     "gunicorn": "gate_io gate_worker",
