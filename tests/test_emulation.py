@@ -170,7 +170,7 @@ def test_a_document_is_public_for_ten_minutes_and_what_a_dead_run_left_is_cleare
     emulator.take_callback(FormPerson(emulator.fetch, house.url, "owner", PASSWORD)(emulator.authorize_url(), ""))
     published = house.session().get(emulator.client_id)
     assert (published.headers["Content-Type"], published.headers["Cache-Control"]) == ("application/json", "no-store")
-    assert emulator.list_tools() == "13 tools"
+    assert emulator.list_tools() == "15 tools"
     house.clock.forward(DOCUMENT_SECONDS + 1)
     assert house.session().get(emulator.client_id).status_code == 404
     assert house.session().get(emulator.authorize_url()).status_code == 400

@@ -37,7 +37,7 @@ def test_both_of_its_programs_shake_hands_and_it_asks_for_a_refresh_token(
     claude.sign_in(owner)
     assert claude.tokens["scope"] == "mcp offline_access"
     assert claude.open() == "2025-11-25"
-    assert claude.list_tools() == "13 tools"
+    assert claude.list_tools() == "15 tools"
 
 
 def test_it_takes_the_way_of_its_document_because_none_is_offered_beside_it(arrive: Callable[..., Installed]):

@@ -35,5 +35,5 @@ def test_two_addresses_of_claude_refresh_at_the_same_moment_again_and_again(serv
         for _ in range(10):
             assert list(crowd.map(Emulator.refresh, both)) == ["a new pair", "a new pair"]
             assert both[0].tokens["refresh_token"] != both[1].tokens["refresh_token"]
-            assert list(crowd.map(Emulator.list_tools, both)) == ["13 tools", "13 tools"]
+            assert list(crowd.map(Emulator.list_tools, both)) == ["15 tools", "15 tools"]
     assert [claude.open() for claude in both] == ["2025-11-25", "2025-11-25"]
