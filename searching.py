@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from errands import Errand, Errands, Job, take_turns
 from errors import FetchError, NotFound, ProtocolError, ToolError, UpstreamRefused
-from gathering import Errand, Gatherer, Job, take_turns
 from listings import Shown, list_tool
 from shelf import Item, is_granted
 from sources import Document, Hit, Source
@@ -86,13 +86,13 @@ class Finder:
         self,
         places: Iterable[Place],
         open_context: Open,
-        gatherer: Gatherer,
+        errands: Errands,
         address: Callable[[str], str],
         *,
         seconds: float = SEARCH_SECONDS,
     ):
         self._places = {place.key: place for place in places}
-        self._open, self._gatherer, self._address, self._seconds = open_context, gatherer, address, seconds
+        self._open, self._errands, self._address, self._seconds = open_context, errands, address, seconds
 
     # --- search ---
 
@@ -103,7 +103,7 @@ class Finder:
             raise ToolError(f"A query has at least one and at most {QUERY_MAX} characters.")
         places = list(self._places.values())
         jobs = [Job(place.key, partial(self._ask, place, query)) for place in places]
-        answers = self._gatherer.gather(jobs, call, seconds=self._seconds)
+        answers = self._errands.run_all(jobs, call, seconds=self._seconds)
         failed = [(place, answer) for place, answer in zip(places, answers, strict=True) if isinstance(answer, ToolError)]
         if len(failed) == len(places):
             raise ToolError("Nothing could be searched. " + " ".join(f"{place.label}: {bare(error)}." for place, error in failed))

@@ -14,10 +14,10 @@ from argument_checks import find_mistake
 from challenges import write_challenge
 from crypto import Unreadable, Vault, new_id
 from db import Database
+from errands import Errands
 from errors import FetchError, PosternError, ProtocolError, SignInNeeded, ToolError, trace
 from fetch import Fetcher
 from forwarded import Forwarder
-from gathering import Gatherer
 from searching import HOUSE, SEARCH_SECONDS, Finder, Place, address_of, list_places, with_search
 from shelf import Entry, Item, list_entries
 from sources import Document
@@ -57,7 +57,7 @@ class Toolbox:
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._forward = forward  # None: other servers' features can be looked at, but not called
         self._views: dict[str, View] = {}
-        self._gatherer, self._search_seconds = Gatherer(), search_seconds
+        self._errands, self._search_seconds = Errands(), search_seconds
 
     # --- tools ---
 
@@ -253,11 +253,11 @@ class Toolbox:
 
     def _finder(self, places: list[Place], profile: Profile, public_url: str) -> Finder:
         address = partial(address_of, public_url, profile.slug)
-        return Finder(places, self._context_of, self._gatherer, address, seconds=self._search_seconds)
+        return Finder(places, self._context_of, self._errands, address, seconds=self._search_seconds)
 
     def stop(self) -> None:
         """Begin no search any more: the process is going down."""
-        self._gatherer.stop()
+        self._errands.stop()
 
     def list_entries(self, user_id: str, profile_id: str) -> list[Entry]:
         """Everything in a profile of the user's, whoever may see it."""

@@ -47,7 +47,7 @@ FLOORS = {
     "2.95": "upstream_listen",
     "2.9": "upstream_greeting upstream_posts",
     "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_rpc",
-    "2.7": "gathering links service_calls service_messages service_pages",
+    "2.7": "errands links service_calls service_messages service_pages",
     "2.5": "store.revisions tools",
     "2": "contexts db plain_browser sources",
     "1.5": "channels",

@@ -1,4 +1,4 @@
-"""gathering.py: whoever is slow or broken is told of, and nobody waits for them."""
+"""errands.py: whoever is slow or broken is told of, and nobody waits for them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from errands import LATE_MAX, Errand, Errands, Job, take_turns
 from errors import Cancelled, FetchError, ProtocolError, ToolError, UpstreamRefused
-from gathering import LATE_MAX, Errand, Gatherer, Job, take_turns
 from tools import CANNOT_BE_ASKED, Call
 
 
 @pytest.fixture
-def gatherer() -> Iterator[Gatherer]:
-    made = Gatherer()
+def errands() -> Iterator[Errands]:
+    made = Errands()
     yield made
     made.stop()
 
@@ -29,9 +29,9 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def gather(gatherer: Gatherer, *runs, seconds: float = 5, call: Call | None = None) -> list:
+def send_out(errands: Errands, *runs, seconds: float = 5, call: Call | None = None) -> list:
     jobs = [Job(number, run) for number, run in enumerate(runs)]
-    answers = gatherer.gather(jobs, call or Call(), seconds=seconds)
+    answers = errands.run_all(jobs, call or Call(), seconds=seconds)
     return [str(answer) if isinstance(answer, ToolError) else answer for answer in answers]
 
 
@@ -43,23 +43,23 @@ def wait_until(holds) -> None:
     raise AssertionError("it never came to that")
 
 
-def test_jobs_run_side_by_side_and_answer_in_order(gatherer):
+def test_jobs_run_side_by_side_and_answer_in_order(errands):
     meeting = threading.Barrier(3)
 
     def meet(answer: str):
         return lambda errand: [meeting.wait(5) >= 0 and answer]
 
-    assert gather(gatherer, meet("a"), meet("b"), meet("c")) == [["a"], ["b"], ["c"]]
+    assert send_out(errands, meet("a"), meet("b"), meet("c")) == [["a"], ["b"], ["c"]]
 
 
-def test_who_takes_too_long_is_told_of_while_the_others_answer(gatherer, gate):
+def test_who_takes_too_long_is_told_of_while_the_others_answer(errands, gate):
     began = time.monotonic()
-    answers = gather(gatherer, lambda errand: [1], lambda errand: gate.wait(30), lambda errand: [3], seconds=0.2)
+    answers = send_out(errands, lambda errand: [1], lambda errand: gate.wait(30), lambda errand: [3], seconds=0.2)
     assert answers == [[1], "it took longer than 0.2 seconds", [3]]
     assert time.monotonic() - began < 5
 
 
-def test_who_takes_too_long_is_told_to_stop(gatherer):
+def test_who_takes_too_long_is_told_to_stop(errands):
     told = threading.Event()
 
     def work(errand: Call) -> list:
@@ -68,19 +68,19 @@ def test_who_takes_too_long_is_told_to_stop(gatherer):
         errand.check_cancelled()
         return []
 
-    assert gather(gatherer, work, seconds=0.05) == ["it took longer than 0.05 seconds"]
+    assert send_out(errands, work, seconds=0.05) == ["it took longer than 0.05 seconds"]
     assert told.wait(5)
 
 
-def test_a_source_that_still_hangs_is_not_asked_a_third_time(gatherer, gate):
+def test_a_source_that_still_hangs_is_not_asked_a_third_time(errands, gate):
     for _ in range(LATE_MAX):
-        assert gather(gatherer, lambda errand: gate.wait(30), seconds=0.05) == ["it took longer than 0.05 seconds"]
+        assert send_out(errands, lambda errand: gate.wait(30), seconds=0.05) == ["it took longer than 0.05 seconds"]
     asked = []
-    assert gather(gatherer, lambda errand: asked.append(1) or []) == ["it is still busy with an earlier search"]
+    assert send_out(errands, lambda errand: asked.append(1) or []) == ["it is still busy with an earlier search"]
     assert asked == []
     gate.set()
-    wait_until(lambda: not gatherer._late)
-    assert gather(gatherer, lambda errand: ["awake"]) == [["awake"]]
+    wait_until(lambda: not errands._late)
+    assert send_out(errands, lambda errand: ["awake"]) == [["awake"]]
 
 
 @pytest.mark.parametrize(
@@ -93,27 +93,27 @@ def test_a_source_that_still_hangs_is_not_asked_a_third_time(gatherer, gate):
         (Cancelled("cancelled"), "it was called off"),
     ],
 )
-def test_a_job_that_fails_says_why(gatherer, error, reason):
+def test_a_job_that_fails_says_why(errands, error, reason):
     def fail(errand: Call) -> list:
         raise error
 
-    assert gather(gatherer, fail, lambda errand: [1]) == [reason, [1]]
+    assert send_out(errands, fail, lambda errand: [1]) == [reason, [1]]
 
 
-def test_a_bug_is_in_the_log_and_its_words_are_nowhere(gatherer, caplog):
+def test_a_bug_is_in_the_log_and_its_words_are_nowhere(errands, caplog):
     words = "secret 42"
 
     def fail(errand: Call) -> list:
         raise ZeroDivisionError(words)
 
     with caplog.at_level(logging.ERROR, logger="postern.search"):
-        (reason,) = gather(gatherer, fail)
+        (reason,) = send_out(errands, fail)
     assert reason.startswith("it failed inside Postern; the server's log has the details under ")
     assert "ZeroDivisionError" in caplog.text
     assert words not in caplog.text + reason
 
 
-def test_a_cancelled_call_ends_and_takes_its_jobs_with_it(gatherer):
+def test_a_cancelled_call_ends_and_takes_its_jobs_with_it(errands):
     call, told = Call(), threading.Event()
 
     def work(errand: Call) -> list:
@@ -123,7 +123,7 @@ def test_a_cancelled_call_ends_and_takes_its_jobs_with_it(gatherer):
         return []
 
     with pytest.raises(Cancelled):
-        gather(gatherer, work, call=call)
+        send_out(errands, work, call=call)
     assert told.wait(5)
 
 

@@ -39,7 +39,7 @@ class Job:
     run: Callable[[Call], list[Any]]
 
 
-class Gatherer:
+class Errands:
     """Asks sources in threads of its own, which are there from the first search on. Threads may share it."""
 
     def __init__(self, workers: int = WORKERS):
@@ -47,7 +47,7 @@ class Gatherer:
         self._pool: ThreadPoolExecutor | None = None
         self._late: Counter[Hashable] = Counter()
 
-    def gather(self, jobs: Iterable[Job], call: Call, *, seconds: float) -> list[list[Any] | ToolError]:
+    def run_all(self, jobs: Iterable[Job], call: Call, *, seconds: float) -> list[list[Any] | ToolError]:
         """What each job answers within these seconds, in order; a ToolError says why one does not. Raises Cancelled."""
         jobs, cancelled, ends = list(jobs), threading.Event(), time.monotonic() + seconds
         futures = [self._start(job, Errand(seconds, cancelled)) for job in jobs]
