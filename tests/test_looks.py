@@ -43,6 +43,7 @@ TOUR = {  # what is seen on the way -> the level-one heading that proves it
     "what it offers": "What Summer house offers",
     "a profile": "Profile: home",
     "a profile after a mistake": "Profile: home",
+    "a thing that was found": "Work status and location on Thursday 01 January 1970 (1970-01-01)",
     "its features": "Summer house in home",
     "one feature": "How home shows status_get_work",
     "one feature after mistakes": "How home shows status_get_work",
@@ -352,6 +353,10 @@ def see_profiles(seen: Looks, page: Page) -> None:
     page.get_by_role("button", name="Save the prefix of Summer house").click()
     seen.at("a profile after a mistake", page)
     page.get_by_role("link", name="Choose tools of Summer house").click()
+    connection_id = page.url.rpartition("/")[2]
+    page.goto(f"{page.url.partition('/profiles/')[0]}/found/home?id={connection_id}:day:1970-01-01")
+    seen.at("a thing that was found", page)
+    page.go_back()
     seen.at("its features", page)
     page.get_by_role("link", name="Rename summer_house_status_get_work").click()
     seen.at("one feature", page)
