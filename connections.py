@@ -211,8 +211,9 @@ def switch(desk: Desk, is_enabled: bool) -> Response:
 
 
 def delete(desk: Desk) -> Response:
-    """Delete the connection, its secrets and its data."""
+    """Delete the connection, its secrets and its data; its sign-in ends at the service, too, if that can be reached."""
     if desk.connection:
+        state().sign_ins.disconnect(desk.connection, now=now())
         delete_connection(state().db, desk.user.id, desk.connection.id)
         state().gateway.upstreams.forget(desk.connection.id)
     return see_other(next_page())

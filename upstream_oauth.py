@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from challenges import join_scopes
 from client_trust import add_parameters
 from config import Settings
-from crypto import Vault, hash_token, new_token, s256
+from crypto import Unreadable, Vault, hash_token, new_token, s256
 from db import Database
 from errors import SignInFailed, ToolError, UpstreamError
 from fetch import Fetcher
@@ -188,12 +188,15 @@ class UpstreamOAuth:
         row = find_sign_in(self.db, connection.id)
         if row is None:
             return False
-        ours = get_registration(self.db, self.vault, row.registration_id)
-        secrets = list_secrets(self.db, self.vault, connection.id)
+        try:
+            ours = get_registration(self.db, self.vault, row.registration_id)
+            secrets = list_secrets(self.db, self.vault, connection.id)
+        except Unreadable:  # what cannot be opened cannot be revoked, but it can be forgotten
+            ours, secrets = None, {}
         drop_sign_in(self.db, connection.id, now=now)
         drop_registrations(self.db, connection.id)
         kept = {name: secrets[name] for name in (REFRESH, ACCESS) if name in secrets}
-        return revoke(self.fetch, read_kept_server(ours), identity_of(ours), kept)
+        return ours is not None and revoke(self.fetch, read_kept_server(ours), identity_of(ours), kept)
 
     # --- who we are there ---
 

@@ -14,6 +14,11 @@ from jsonschema import Draft202012Validator
 from fetch import prepare
 from tools import Cached, Call
 
+# what no id may lead anywhere with
+TRAVERSALS = (
+    "..", ".", "../1", "1/../2", "//evil.example", "@evil.example", "a b", "1?x=1", "1#x", "%2e%2e", "1\n2", "ü", ":x", "a:b", "",
+)  # fmt: skip
+
 
 class Clock:
     """Seconds that pass only when somebody waits, or the test says so."""

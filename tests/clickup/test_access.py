@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clickup.calls import CALLS
 from clickup.fake import FakeClickUp
-from clickup.world import TOOLS, World
+from clickup.world import TOOLS, World, mistakes
 from connectors.clickup.access import IN_PATH
 from errors import ToolError
 
@@ -23,15 +26,17 @@ REFUSAL = "This connection writes in some spaces and lists only, and these are n
 def make_world(monkeypatch: pytest.MonkeyPatch):
     """Makes worlds that are alike, with a timer running on a task that may be chosen."""
 
-    def make(*, running: str = "task") -> World:
-        world = World()
-        monkeypatch.setattr("service_calls.time", world.time)
-        world.settings["teamId"] = "1"
-        world.fake.tasks[world.secret_task]["custom_id"] = "SEC-1"
-        world.fake.running = world.fake.add_entry(getattr(world, running), 1, 0, duration=-5)
-        return world
+    return lambda *, running="task": furnish(monkeypatch, running)
 
-    return make
+
+def furnish(monkeypatch: pytest.MonkeyPatch, running: str) -> World:
+    """A world with a timer running on one of its tasks."""
+    world = World()
+    monkeypatch.setattr("service_calls.time", world.time)
+    world.settings["teamId"] = "1"
+    world.fake.tasks[world.secret_task]["custom_id"] = "SEC-1"
+    world.fake.running = world.fake.add_entry(getattr(world, running), 1, 0, duration=-5)
+    return world
 
 
 def allow(world: World, **places: str) -> World:
@@ -152,6 +157,89 @@ def test_nothing_is_allowed_where_no_place_is_named(make_world, name, index):
     arguments = CALLS[name](world)[index]
     assert says_no(attempt(world, name, {**arguments, "confirm": "yes"}), arguments)
     assert world.fake.writes() == []
+
+
+# --- whatever is allowed, and whatever stands in the arguments ---
+
+
+def things_of(world: World) -> list[str]:
+    """The id of everything there is, and some names of it."""
+    fake = world.fake
+    shelves = (fake.teams, fake.spaces, fake.folders, fake.lists, fake.tasks, fake.docs, fake.pages, fake.views, fake.entries)
+    return [*(key for shelf in shelves for key in shelf), "DEV-42", "SEC-1", "gone"]
+
+
+def shaken(arguments: Any, choose: Callable[[str, Any], Any], name: str = "") -> Any:
+    """The same arguments with something else for each id, wherever it stands."""
+    if isinstance(arguments, dict):
+        return {key: shaken(value, choose, key) for key, value in arguments.items()}
+    if isinstance(arguments, list) and name != "path":
+        return [shaken(value, choose, name) for value in arguments]
+    return choose(name, arguments) if name in ID_NAMES | {"teamId", "workspaceId"} else arguments
+
+
+def outside_of(fake: FakeClickUp, spaces: set[str], lists: set[str]) -> Any:
+    """All that is in no allowed place, as ClickUp holds it."""
+
+    def is_outside(item: Any) -> bool:
+        return (item.get("list") or item)["id"] not in lists and item["space"]["id"] not in spaces
+
+    tasks = {key for key, item in fake.tasks.items() if is_outside(item)}
+    homes = {key for key in fake.spaces if key not in spaces}
+    homes |= {key for key, item in fake.folders.items() if item["space"]["id"] not in spaces}
+    homes |= {key for key, item in fake.lists.items() if is_outside(item)}
+    docs = {key for key, item in fake.docs.items() if item["parent"]["id"] in homes}
+    return copy.deepcopy(
+        [
+            [item for shelf in (fake.spaces, fake.folders, fake.lists) for key, item in shelf.items() if key in homes],
+            [fake.tasks[key] for key in tasks],
+            [fake.comments.get(key) for key in tasks],
+            [item for item in fake.entries.values() if item["task"] is None or item["task"]["id"] in tasks],
+            [item for item in fake.views.values() if item["parent"]["id"] in homes],
+            [fake.docs[key] for key in docs],
+            [item for item in fake.pages.values() if item["doc_id"] in docs],
+        ]
+    )
+
+
+REACHED: set[str] = set()
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(st.data())
+def test_no_write_reaches_a_place_that_is_not_allowed(data: st.DataObject):
+    """Random tools, random allowed places, and any id of anything in each place of the arguments where an id belongs."""
+    name, index = data.draw(st.sampled_from(WRITES + 4 * [case for case in WRITES if case[0].endswith("_bulk")]))
+    with pytest.MonkeyPatch.context() as patch:
+        world = furnish(patch, "task")
+        spaces = set(data.draw(st.sampled_from([[world.space]] * 3 + [[world.secret], [world.space, world.secret], []])))
+        lists = set(data.draw(st.sampled_from([[]] * 3 + [[world.list], [world.other_list, world.secret_list]])))
+        allow(world, writeSpaces=" ".join(spaces), writeLists=" ".join(lists))
+        things = things_of(world)
+        usual = CALLS[name](world)[index]
+        secrets = secrets_of(world)
+        kinds = {"kept": lambda key, old: old, "secret": secrets.get, "any": lambda *_: draw_thing()}
+
+        def draw_thing() -> str:
+            return data.draw(st.sampled_from(things))
+
+        def choose(key: str, old: Any) -> Any:
+            return kinds[data.draw(st.sampled_from(["kept", "kept", "secret", "secret", "any"]))](key, old)
+
+        arguments = shaken(usual, choose)
+        if mistakes(name, arguments):
+            arguments = usual
+        before = outside_of(world.fake, spaces, lists)
+        attempt(world, name, {**arguments, "confirm": "yes"})
+        assert outside_of(world.fake, spaces, lists) == before, (name, arguments, spaces, lists)
+        REACHED.update([name] if world.fake.writes() else [])
+
+
+def test_the_property_saw_writes_that_were_let_through():
+    """Else it would show little."""
+    if not REACHED:  # it was not run here
+        test_no_write_reaches_a_place_that_is_not_allowed()
+    assert len(REACHED) > 20
 
 
 # --- what counts as allowed ---

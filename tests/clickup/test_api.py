@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from connector_world import PatientCall, Rate
+from connector_world import TRAVERSALS, PatientCall, Rate
 
 from clickup.fake import BASE, NOW_MS, TOKEN, FakeClickUp, answer
 from clickup.world import mistakes
@@ -16,7 +16,6 @@ from service_calls import BUDGET_SECONDS
 from service_messages import as_query, fill_path
 
 NOW = NOW_MS // 1000
-TRAVERSALS = ("..", ".", "../1", "1/../2", "//evil.example", "@evil.example", "a b", "1?x=1", "1#x", "%2e%2e", "", "1\n2", "ü")
 
 
 def statuses(fake: FakeClickUp) -> list[str]:

@@ -7,11 +7,13 @@ import copy
 import json
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from connector_world import TRAVERSALS
 
 from clickup.calls import CALLS, OTHER
 from clickup.contract import OPERATIONS
@@ -23,6 +25,8 @@ from fetch import VENDOR
 CASES = [(name, index) for name in CALLS for index in range(len(CALLS[name](World())))]
 WRITES = [(name, index) for name, index in CASES if not TOOLS[name].reads]
 XENIA = {"id": 13, "username": "Xenia"}
+# places in paths that are filled with ids that ClickUp itself named: those of a copy's checklists
+FROM_CLICKUP = [("POST /v2/checklist/{}/checklist_item", 0), ("POST /v2/task/{}/checklist", 0)]
 REFRESH = {"forceRefresh", "refresh"}
 BY_THEMSELVES = {"confirm", "dryRun", "concurrency"}  # tested further down
 
@@ -206,6 +210,64 @@ def test_concurrency_is_how_many_requests_run_at_once(make_world, wanted):
     world.fake.respond = partial(crowd, world.fake)
     world.run("workspace_hierarchy", {"concurrency": wanted, "forceRefresh": True})
     assert crowd.most == wanted
+
+
+# --- ids that lead nowhere else (S-25) ---
+
+
+def texts_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Every text in some arguments, and the way to it."""
+    if isinstance(value, str):
+        yield path, value
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        yield from texts_in(item, (*path, key))
+
+
+def with_text(value: Any, path: tuple[Any, ...], text: str) -> Any:
+    """The same arguments with another text at the end of a way."""
+    if not path:
+        return text
+    changed = copy.copy(value)
+    changed[path[0]] = with_text(value[path[0]], path[1:], text)
+    return changed
+
+
+def places_of(world: World, text: str) -> set[tuple[str, int]]:
+    """Where in the paths of what was sent a text stands: (operation, which hole)."""
+    return {(sent.operation, index) for sent in world.fake.sent for index, found in enumerate(sent.ids) if found == text}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_argument_leads_a_request_elsewhere(make_world, name):
+    """Whatever stands where an id belongs: it is refused before anything is sent with it, or it stays one segment of its path."""
+    for index, full in enumerate(CALLS[name](make_world())):
+        world = make_world()
+        trace(world, name, full)
+        usual = {sent.operation for sent in world.fake.sent}
+        for way, text in texts_in(full):
+            for odd in TRAVERSALS if places_of(world, text) else ():
+                other = make_world()
+                changed = with_text(CALLS[name](other)[index], way, odd)
+                if mistakes(name, changed) == []:
+                    trace(other, name, changed)
+                    assert {sent.operation for sent in other.fake.sent} <= usual
+                    assert other.fake.problems == []
+
+
+def test_every_place_in_a_path_is_filled_from_an_argument_or_from_what_clickup_said(make_world, capsys):
+    """Else the test above would show little."""
+    tried, all_ = set(), set()
+    for name, index in CASES:
+        world = make_world()
+        full = CALLS[name](world)[index]
+        trace(world, name, full)
+        all_ |= {(sent.operation, hole) for sent in world.fake.sent for hole in range(len(sent.ids))}
+        tried |= {place for _, text in texts_in(full) for place in places_of(world, text)}
+        tried |= places_of(world, world.settings["teamId"])
+    with capsys.disabled():
+        print(f"\nClickUp: {len(tried)} of {len(all_)} places in paths are filled from arguments or settings")
+    assert sorted(all_ - tried) == FROM_CLICKUP
 
 
 # --- confirm and dryRun ---

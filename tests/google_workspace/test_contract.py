@@ -44,6 +44,7 @@ def test_every_tool_is_called_with_every_argument(capsys: pytest.CaptureFixture[
     missing = {name: set(tool.input_schema["properties"]) - used.get(name, set()) for name, tool in TOOLS.items()}
 
     assert {name: keys for name, keys in missing.items() if keys} == {}
+    assert len(TOOLS) >= 80
     count = sum(len(tool.input_schema["properties"]) for tool in TOOLS.values())
     with capsys.disabled():
         print(f"\nGoogle Workspace: {len(TOOLS)} tools, {count} arguments, {len(HANDLERS)} of Google's methods")

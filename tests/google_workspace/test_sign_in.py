@@ -300,6 +300,29 @@ def test_disconnecting_revokes_at_google_and_takes_the_tools_away(office):
     assert "Nobody has signed in at this service yet" in office.page()
 
 
+def test_deleting_the_connection_revokes_at_google_and_google_need_not_be_there(office):
+    for answer in (None, json_answer({"error": "internal_failure"}, 500)):
+        office.sign_in()
+        tokens, path = office.secrets, office.path
+        if answer:
+            office.service.answers["/revoke"] = answer
+        assert send(office.browser, path, action="delete").status_code == 303
+        revoked = [request.form["token"] for request in office.service.came("/revoke")]
+        assert revoked[-2:] == [tokens["refresh_token"], tokens["access_token"]]
+        assert office.browser.get(path).status_code == 404
+        office.type_in()
+
+
+def test_a_connection_whose_tokens_are_damaged_can_still_be_deleted(office):
+    office.sign_in()
+    path = office.path
+    with office.db.write() as run:
+        run("UPDATE credentials SET value_sealed = 'AQ'")
+    assert send(office.browser, path, action="delete").status_code == 303
+    assert office.service.came("/revoke") == []
+    assert office.browser.get(path).status_code == 404
+
+
 # --- the test button ---
 
 
