@@ -12,10 +12,10 @@ from errors import InvalidInput, NotFound, UpstreamError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define, list_choices
 from joining import join
-from offers import describe_offer, find_choice
+from offers import describe_offer
 from store.api_keys import check_key_name, insert_key, revoke_key
 from store.connections import Draft, find_free_name
-from store.profiles import FeatureSet, Profile, insert_key_grant, list_profiles
+from store.profiles import FeatureSet, Profile, find_choice, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of

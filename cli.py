@@ -24,7 +24,6 @@ from db import Database, check_current, open_database
 from emulation import DescribedEmulator, Publication, open_home
 from errors import InvalidInput, NotFound, PosternError
 from fetch import Fetcher
-from offers import find_choice
 from plain_browser import origin_of
 from preregistration import add_client
 from smoke import SMOKE, Emulator, FormPerson, visit
@@ -32,7 +31,7 @@ from startup import MIGRATIONS, bring_up_to_date
 from store.api_keys import insert_key, list_keys, revoke_key
 from store.clients import delete_client, list_clients
 from store.keys import open_vault
-from store.profiles import insert_key_grant, list_profiles
+from store.profiles import find_choice, insert_key_grant, list_profiles
 from store.signins import list_attempts
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
 from texts import plain_text

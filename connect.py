@@ -11,13 +11,13 @@ from flask import Blueprint, Response, g, request
 from client_trust import describe_redirect
 from errors import NotFound
 from guarded import list_choices
-from offers import describe_offer, find_choice
+from offers import describe_offer
 from signins import about, note
 from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
 from store.clients import find_client, mark_approved
 from store.connections import Connection, list_connections
 from store.members import list_members
-from store.profiles import Profile, list_granted_profiles, list_profiles, put_grant
+from store.profiles import Profile, find_choice, list_granted_profiles, list_profiles, put_grant
 from store.sessions import insert_session
 from store.tokens import insert_code
 from store.upstreams import list_upstreams

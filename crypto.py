@@ -94,6 +94,12 @@ def hash_password(password: str) -> str:
     return Argon2id(salt=os.urandom(16), **ARGON2).derive_phc_encoded(password.encode())
 
 
+def hash_of_nothing() -> str:
+    """A PHC string that no password fits, and that takes as long to try as any: made of random bytes, at no cost."""
+    salt, made_up = (base64.b64encode(os.urandom(length)).decode().rstrip("=") for length in (16, ARGON2["length"]))
+    return f"$argon2id$v=19$m={ARGON2['memory_cost']},t={ARGON2['iterations']},p={ARGON2['lanes']}${salt}${made_up}"
+
+
 def verify_password(password: str, phc: str) -> bool:
     """Whether `password` is the one that was hashed."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from db import Database
@@ -42,12 +42,3 @@ def describe_offer(
         own = count_own_tools(items, connectors, joining, kinds) if profile.is_searchable else 0
         sets.append((chosen, number + own, writing))
     return Offer(profile, members, sets, is_granted)
-
-
-def find_choice(
-    db: Database, profiles: Iterable[Profile], slug: str | None, kind: str | None
-) -> tuple[Profile, FeatureSet] | None:
-    """The one of these profiles that has this slug, and its feature set of this kind; None if there are no such two."""
-    profile = next((item for item in profiles if item.slug == slug), None)
-    sets = list_feature_sets(db, profile.id) if profile else []
-    return next(((profile, item) for item in sets if item.kind == kind), None)

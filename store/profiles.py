@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crypto import new_id
@@ -191,6 +192,15 @@ def as_profile(row: Row) -> Profile:
 
 
 # --- feature sets ---
+
+
+def find_choice(
+    db: Database, profiles: Iterable[Profile], slug: str | None, kind: str | None
+) -> tuple[Profile, FeatureSet] | None:
+    """The one of these profiles that has this slug, and its feature set of this kind; None if there are no such two."""
+    profile = next((item for item in profiles if item.slug == slug), None)
+    sets = list_feature_sets(db, profile.id) if profile else []
+    return next(((profile, item) for item in sets if item.kind == kind), None)
 
 
 def list_feature_sets(db: Database, profile_id: str) -> list[FeatureSet]:

@@ -15,6 +15,7 @@ from crypto import (
     Vault,
     decode,
     encode,
+    hash_of_nothing,
     hash_password,
     hash_token,
     key_check,
@@ -101,6 +102,15 @@ def test_a_password_is_hashed_with_argon2id_and_verified(monkeypatch: pytest.Mon
     assert verify_password("correct horse", phc)
     assert not verify_password("correct horsf", phc)
     assert hash_password("correct horse") != phc
+
+
+def test_what_no_password_fits_is_tried_like_any_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(crypto, "ARGON2", ARGON2)
+    nothing, real = hash_of_nothing(), hash_password("correct horse")
+    assert [len(part) for part in nothing.split("$")] == [len(part) for part in real.split("$")]
+    assert nothing.split("$")[:4] == real.split("$")[:4]
+    assert nothing != hash_of_nothing()
+    assert not verify_password("", nothing)
 
 
 def test_tokens_are_256_random_bits_behind_a_prefix():
