@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import compiled
 import pytest
 from blank import put_blank
 
@@ -21,6 +22,7 @@ MASTER_KEY = "8f1d6ca9024ebb73c05ad1e9f62b97403dce15a86f7290b4e813dd5c6aa24f0b"
 NOW = 1_790_000_000  # 2026-09-21, a Monday
 ARGON2 = dict(crypto.ARGON2)  # what a password costs; in a test's own process it costs next to nothing, but in test_crypto
 crypto.ARGON2 |= {"iterations": 1, "memory_cost": 8}
+compiled.share()
 
 
 @pytest.fixture
