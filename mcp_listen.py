@@ -15,7 +15,7 @@ from store.revisions import find_revision
 from streams import EventStream
 
 SUBSCRIPTION_META_KEY = "io.modelcontextprotocol/subscriptionId"
-POLL_SECONDS = 0.25  # one small query for the whole process, and only while somebody listens
+POLL_SECONDS = 0.1  # one small query for the whole process, and only while somebody listens
 
 # what a client may ask for -> the part of the method's name, and the lists of the toolbox that it is about
 KINDS = {

@@ -147,7 +147,7 @@ def looks(browser: Browser, axe: str, tmp_path_factory: pytest.TempPathFactory) 
     with running_server(tmp_path_factory.mktemp("looks"), ALLOW_STDIO="1") as server, browser.new_context() as context:
         context.on("console", seen.hear)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         see_the_beginning(seen, page, server)
         see_consent(seen, page, server)
         see_keys(seen, page, server)
