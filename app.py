@@ -121,7 +121,7 @@ def create_app(
     logging.getLogger("postern").setLevel(settings.log_level.upper())
     state = create_state(settings, connectors, clock, fetch, upstreams)
     db = state.db
-    bridge = Bridge(settings, Callers(db, clock).authenticate, state.toolbox, state.vault, db, clock)
+    bridge = Bridge(settings, Callers(db, clock).authenticate, state.toolbox, state.vault, db, clock, state.gateway.watches)
     return Gate(bridge, create_pages(state), Jobs(db, list_tasks(state), clock=clock), state.gateway, state.toolbox)
 
 

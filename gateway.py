@@ -25,6 +25,7 @@ from upstream_oauth import UpstreamOAuth
 from upstream_opener import Opener
 from upstream_stdio import StdioServers, make_stdio_servers
 from upstream_tokens import find_tokens
+from watches import Watches
 
 
 class Servers(Protocol):
@@ -57,11 +58,13 @@ class Gateway:
     discovery: Discovery
     forwarding: Forwarding
     stdio: StdioServers
+    watches: Watches
 
     def stop(self) -> None:
         """End all sessions, and the processes behind them: the worker is going down."""
         self.discovery.stop()
         self.forwarding.stop()
+        self.watches.stop()
         self.upstreams.stop()
         self.stdio.stop()
 
@@ -83,6 +86,7 @@ def open_gateway(
 
     def hear(connection_id: str, method: str, params: Mapping[str, Any]) -> None:
         discovery.hear(connection_id, method, params)
+        watches.hear(connection_id, method, params)
 
     def find_schema(connection_id: str, name: str) -> Mapping[str, Any] | None:
         return discovery.find_schema(connection_id, name)
@@ -96,7 +100,8 @@ def open_gateway(
         hear=hear,
     )
     discovery = Discovery(db, upstreams, clock=clock)
-    return Gateway(upstreams, discovery, Forwarding(db, vault, upstreams, clock), stdio)
+    watches = Watches(db, upstreams)
+    return Gateway(upstreams, discovery, Forwarding(db, vault, upstreams, clock), stdio, watches)
 
 
 def remove_folders_of_none(db: Database, settings: Settings, now: float) -> None:

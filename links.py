@@ -83,5 +83,15 @@ class Link(Protocol):
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Tell the server something that has no answer. Raises UpstreamError."""
 
+    def watch(self, uris: frozenset[str]) -> frozenset[str]:
+        """Be told of changes of exactly these resources from now on: what the server agreed to. May take some seconds.
+
+        For one thread at a time. Raises UpstreamError, SignInNeeded.
+        """
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """What of that holds at the moment."""
+
     def close(self) -> None:
         """End the session, and whatever it holds. Never raises; may be called twice."""

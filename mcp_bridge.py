@@ -6,11 +6,8 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
-from mcp.shared.inbound import validate_mcp_param_headers
-from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND
 
 import cors
@@ -25,6 +22,7 @@ from mcp_http import (
     Answer,
     Environ,
     LastWords,
+    check_accepts_stream,
     check_media_types,
     check_verb,
     empty_answer,
@@ -36,10 +34,10 @@ from mcp_http import (
     refuse,
 )
 from mcp_listen import Listener, Listeners
-from mcp_methods import METHODS
+from mcp_methods import METHODS, RESOURCE_NOT_FOUND
 from mcp_sessions import McpSessions
+from mcp_turns import Sender, Turn, check_param_headers, may_wait, name_sender, wants_stream
 from protocol import (
-    Request,
     answer,
     answer_error,
     check_message,
@@ -49,44 +47,13 @@ from protocol import (
     parse_json,
     read_handshake,
     read_modern,
-    rejected,
     request_id,
 )
 from store.mcp_sessions import McpSession
-from tools import Tool
+from watches import Watches
 
 QUIET_SECONDS = 3  # a call that ends this soon without a word is answered as JSON, with the right status …
 IMPATIENT_SECONDS = 0.1  # … or this soon, if its client waits for progress and so for a first byte
-RUNS_CODE = frozenset({"tools/call", "prompts/get", "resources/read"})  # methods whose handlers may take long and report
-
-
-Sender = tuple[str, str | None]
-
-
-def name_sender(caller: Any, session: McpSession | None) -> Sender:
-    """One client, if it has an MCP session; else all windows of it that share a sign-in, or all programs that share a key."""
-    return caller.session_id or caller.api_key_id, session.id_hash if session else None
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One request of one caller; `session` is the handshake era's, if the client was given one."""
-
-    environ: Environ
-    headers: Mapping[str, str]  # those that mirror the body, in the stateless era
-    caller: Any
-    request: Request
-    session: McpSession | None
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """For whom a sealed state is good."""
-        return self.caller.user_id, self.caller.grant_id
-
-    @property
-    def sender(self) -> Sender:
-        """Within what the ids of requests are unique, as well as can be told."""
-        return name_sender(self.caller, self.session)
 
 
 class Bridge:
@@ -103,13 +70,14 @@ class Bridge:
         vault: Vault,
         db: Database,
         clock: Callable[[], float] = time.time,
+        watches: Watches | None = None,
     ):
         self._public_url = settings.public_url
         self._accepts_host = functools.lru_cache(256)(settings.accepts_host)
         self._accepts_origin = functools.lru_cache(256)(settings.accepts_origin)
         self._authenticate, self._toolbox, self._vault, self._clock = authenticate, toolbox, vault, clock
         self._sessions = McpSessions(db, vault, clock)
-        self._listeners = Listeners(db, toolbox)
+        self._listeners = Listeners(db, toolbox, watches)
         self._stream_limit = settings.threads - 1  # one thread is left for /healthz
         self._listen_limit = max(settings.threads // 4, 1)  # who only listens shall not keep others from calling
         self._streams: dict[streams.EventStream, RequestCall] = {}
@@ -150,8 +118,8 @@ class Bridge:
             return empty_answer(204)  # a browser asks what it may send, without credentials
         caller = self._find_caller(environ)  # 401, to a GET as well: clients probe by it
         check_verb(environ)  # 405
-        if environ["REQUEST_METHOD"] == "DELETE":
-            return self._end_session(environ, caller)
+        if environ["REQUEST_METHOD"] != "POST":
+            return {"DELETE": self._end_session, "GET": self._open_session_stream}[environ["REQUEST_METHOD"]](environ, caller)
         body = read_body(environ)  # 413
         check_media_types(environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", ""))  # 415, 406
         return self._receive(environ, caller, body)
@@ -215,8 +183,8 @@ class Bridge:
 
     def _take_request(self, turn: Turn) -> Answer:
         request = turn.request
-        if request.method == "subscriptions/listen":
-            return self._listen(turn)
+        if request.method in ANSWERED_HERE:
+            return ANSWERED_HERE[request.method](self, turn)
         if request.method not in METHODS:
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found")
         tool = self._toolbox.find_tool(turn.caller, request.params["name"]) if request.method == "tools/call" else None
@@ -270,16 +238,51 @@ class Bridge:
 
     def _listen(self, turn: Turn) -> Answer:
         """A stream that stays open and tells of changes (MCP 2026-07-28, basic/utilities/subscriptions)."""
+        turn.environ.get("gate.step_aside", int)()  # other servers may have to be asked
+        return self._open_stream(turn.environ, lambda *of: Listener(*of, request=turn.request), turn.caller)
+
+    def _open_session_stream(self, environ: Environ, caller: Any) -> Answer:
+        """The same in the handshake era, for as long as the session lasts (MCP 2025-11-25, basic/transports, "Listening for
+        Messages from the Server")."""
+        check_accepts_stream(environ)  # 406
+        session = self._sessions.find(caller, environ["HTTP_MCP_SESSION_ID"])  # 404
+        return self._open_stream(environ, lambda *of: Listener(*of, session=session), caller)
+
+    def _open_stream(self, environ: Environ, make: Callable[..., Listener], caller: Any) -> Answer:
         self._check_room()
         if len(self._listeners) >= self._listen_limit:
             raise ProtocolError(INTERNAL_ERROR, "Too many clients are listening; try again soon", status=503)
         stream = streams.EventStream(
-            turn.environ.get("gunicorn.socket"),
+            environ.get("gunicorn.socket"),
             on_close=lambda: self._listeners.remove(listener),
         )
-        listener = Listener(turn.request, stream, functools.partial(self._find_caller, turn.environ), turn.caller)
-        self._listeners.add(listener)
+        listener = make(stream, functools.partial(self._find_caller, environ), caller)
+        try:
+            self._listeners.add(listener)
+        except BaseException:
+            stream.close()
+            raise
         return Answer(200, streams.HEADERS, stream)
+
+    def _subscribe(self, turn: Turn) -> Answer:
+        """`resources/subscribe` and its contrary, in a session, whose stream may be at another worker."""
+        turn.environ.get("gate.step_aside", int)()
+        return json_answer(*answer(turn.request, lambda: self._change_subscription(turn)))
+
+    def _change_subscription(self, turn: Turn) -> dict[str, Any]:
+        uri, session = turn.request.params["uri"], turn.session
+        if session is None:
+            raise ProtocolError(METHOD_NOT_FOUND, "Resources can only be subscribed to in an MCP session")
+        if turn.request.method == "resources/unsubscribe":
+            self._listeners.follow(session, lambda: self._sessions.unsubscribe(session, uri))
+            return {}
+        origin = self._toolbox.find_origin(turn.caller, uri)
+        if origin is None or not self._toolbox.tells_of(origin):
+            raise ProtocolError(RESOURCE_NOT_FOUND, "There is no such resource, or nobody can tell when it changes", {"uri": uri})
+        if self._listeners.follow(session, lambda: self._sessions.subscribe(session, uri), wanted=uri):
+            self._sessions.unsubscribe(session, uri)
+            raise ProtocolError(RESOURCE_NOT_FOUND, "The server does not tell when this resource changes", {"uri": uri})
+        return {}
 
     def _make_call(self, turn: Turn, earlier: Earlier, stream: streams.EventStream) -> RequestCall:
         """A call that speaks over `stream`, and in a session also asks over it."""
@@ -312,24 +315,8 @@ class Bridge:
         return empty_answer(204)
 
 
-def check_param_headers(tool: Tool | None, turn: Turn) -> None:
-    """Raise ProtocolError -32020 if an `Mcp-Param-…` header and the argument it mirrors differ."""
-    if tool is None or not tool.has_headers:
-        return
-    arguments = turn.request.params.get("arguments") or {}
-    rejection = validate_mcp_param_headers(tool.input_schema, arguments, turn.headers)
-    if rejection is not None:
-        raise rejected(rejection)
-
-
-def may_wait(request: Request, tool: Tool | None) -> bool:
-    """Whether the answer may take more than a moment: another service is asked, or nobody can tell."""
-    return tool.open_world or tool.streams if tool else request.method in RUNS_CODE
-
-
-def wants_stream(request: Request, tool: Tool | None) -> bool:
-    """Whether something may have to be said before the result."""
-    if tool is not None and tool.streams:
-        return True
-    asked = "progressToken" in request.meta or LOG_LEVEL_META_KEY in request.meta
-    return asked and request.method in RUNS_CODE
+ANSWERED_HERE: Mapping[str, Callable[[Bridge, Turn], Answer]] = {
+    "subscriptions/listen": Bridge._listen,
+    "resources/subscribe": Bridge._subscribe,
+    "resources/unsubscribe": Bridge._subscribe,
+}

@@ -146,6 +146,11 @@ class RequestCall(Call):
         raise ToolError("This client cannot be asked what this tool needs to know.")
 
 
+def can_be_asked(capabilities: Mapping[str, Any]) -> bool:
+    """Whether a client has declared anything at all; in the handshake era such a one gets an MCP session."""
+    return bool(capabilities.keys() & set(ASKABLE.values()))
+
+
 def needed_capability(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """What a client must have declared to be asked this; plain elicitation means forms (MCP, client/elicitation)."""
     inner = {}

@@ -47,9 +47,9 @@ def find_path(environ: Environ) -> str:
 
 
 def check_verb(environ: Environ) -> None:
-    """Raise ProtocolError unless it is a POST, or a DELETE of an MCP session. There is no stream to GET."""
+    """Raise ProtocolError unless it is a POST, or a DELETE of an MCP session, or a GET of such a one's stream."""
     verb = environ["REQUEST_METHOD"]
-    if verb != "POST" and not (verb == "DELETE" and "HTTP_MCP_SESSION_ID" in environ):
+    if verb != "POST" and not (verb in ("DELETE", "GET") and "HTTP_MCP_SESSION_ID" in environ):
         raise ProtocolError(INVALID_REQUEST, "Only POST is offered here", status=405)
 
 
@@ -91,6 +91,13 @@ def check_media_types(content_type: str, accept: str) -> None:
     for kind in ("application/json", "text/event-stream"):
         if not welcome & {kind, kind.partition("/")[0] + "/*", "*/*"}:
             raise ProtocolError(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
+
+
+def check_accepts_stream(environ: Environ) -> None:
+    """Raise ProtocolError unless an event stream is welcome (MCP 2025-11-25, basic/transports)."""
+    accept = environ.get("HTTP_ACCEPT", "")
+    if not {item.partition(";")[0].strip().lower() for item in accept.split(",")} & {"text/event-stream", "text/*", "*/*"}:
+        raise ProtocolError(INVALID_REQUEST, "Accept must name text/event-stream", status=406)
 
 
 def mcp_headers(environ: Environ) -> dict[str, str]:

@@ -10,6 +10,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from errors import ProtocolError, ToolError
 from links import PRODUCT
+from mcp_call import can_be_asked
 from protocol import Request
 from tools import Call, text
 
@@ -21,19 +22,26 @@ PAUSED = (
 
 CAPABILITIES: dict[str, Any] = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
 LISTENING = CAPABILITIES | {kind: {"listChanged": True} for kind in ("tools", "resources", "prompts")}  # mcp_listen.py
+SUBSCRIBING = LISTENING | {"resources": {"listChanged": True, "subscribe": True}}
 
 # (toolbox, caller, request, call) -> result
 Handler = Callable[[Any, Any, Request, Call], dict[str, Any]]
 
 
-def discover(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
+def find_capabilities(toolbox: Any, caller: Any) -> dict[str, Any]:
+    """What this server can do for a client that can listen."""
+    return SUBSCRIBING if toolbox.can_subscribe(caller) else LISTENING
+
+
+def discover(toolbox: Any, caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
     """What this server can do (MCP 2026-07-28, server/discover)."""
-    return {"supportedVersions": list(MODERN_PROTOCOL_VERSIONS), "capabilities": LISTENING}
+    return {"supportedVersions": list(MODERN_PROTOCOL_VERSIONS), "capabilities": find_capabilities(toolbox, caller)}
 
 
-def initialize(_toolbox: Any, _caller: Any, request: Request, _call: Call) -> dict[str, Any]:
+def initialize(toolbox: Any, caller: Any, request: Request, _call: Call) -> dict[str, Any]:
     """The server's half of the handshake, in the version that was agreed on (MCP 2025-11-25, basic/lifecycle)."""
-    return {"protocolVersion": request.version, "capabilities": CAPABILITIES, "serverInfo": PRODUCT}
+    capabilities = find_capabilities(toolbox, caller) if can_be_asked(request.capabilities) else CAPABILITIES
+    return {"protocolVersion": request.version, "capabilities": capabilities, "serverInfo": PRODUCT}
 
 
 def acknowledge(_toolbox: Any, _caller: Any, _request: Request, _call: Call) -> dict[str, Any]:
@@ -116,8 +124,6 @@ METHODS: Mapping[str, Handler] = {
     "resources/list": lister("resources", lambda toolbox, caller, _: toolbox.list_resources(caller)),
     "resources/templates/list": lister("resourceTemplates", lambda toolbox, caller, _: toolbox.list_templates(caller)),
     "resources/read": unless_paused(read_resource),
-    "resources/subscribe": acknowledge,
-    "resources/unsubscribe": acknowledge,
     "prompts/list": lister("prompts", lambda toolbox, caller, _: toolbox.list_prompts(caller)),
     "prompts/get": unless_paused(get_prompt),
     "completion/complete": unless_paused(complete),

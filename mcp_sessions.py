@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp_types.jsonrpc import INVALID_REQUEST
+from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
 from crypto import Vault
 from db import Database
 from errors import Cancelled, NotFound, ProtocolError, ToolError
-from mcp_call import ASKABLE, Relay
+from mcp_call import Relay, can_be_asked
 from protocol import Request, encode_json
 from store.mcp_sessions import (
     McpSession,
@@ -24,6 +24,8 @@ from store.mcp_sessions import (
     find_reply,
     note_mcp_session_seen,
     set_log_level,
+    subscribe,
+    unsubscribe,
 )
 from streams import EventStream
 from tools import Call
@@ -41,7 +43,7 @@ class McpSessions:
 
     def begin(self, caller: Any, request: Request) -> str | None:
         """A session for a client that can be asked something, else None: all others are served without."""
-        if not request.capabilities.keys() & set(ASKABLE.values()):
+        if not can_be_asked(request.capabilities):
             return None
         return create_mcp_session(self._db, caller.grant_id, request.version, request.capabilities, now=int(self._clock()))
 
@@ -61,6 +63,15 @@ class McpSessions:
     def set_log_level(self, session: McpSession, level: str) -> None:
         """Send log lines from this level on."""
         set_log_level(self._db, session, level)
+
+    def subscribe(self, session: McpSession, uri: str) -> None:
+        """Want to hear of a resource. Raises ProtocolError if there are too many."""
+        if not subscribe(self._db, session, uri, now=int(self._clock())):
+            raise ProtocolError(INTERNAL_ERROR, "This session has subscribed to as many resources as it can")
+
+    def unsubscribe(self, session: McpSession, uri: str) -> None:
+        """Want to hear of it no more."""
+        unsubscribe(self._db, session, uri)
 
     def take_reply(self, session: McpSession, message: Mapping[str, Any]) -> None:
         """Hand a client's response to the handler that waits for it. Raises ProtocolError if none does."""

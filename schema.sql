@@ -18,12 +18,14 @@ CREATE TABLE data_keys (
 );
 
 -- store/revisions.py
--- One number that moves whenever anything changes that decides what a caller sees, so that every process drops what it prepared.
+-- Two numbers that move, so that every process looks again: one whenever anything changes that decides what a caller sees, one
+-- whenever an MCP session ends, or changes what it wants to hear of.
 CREATE TABLE revisions (
-    name          TEXT PRIMARY KEY,                       -- always 'features'
+    name          TEXT PRIMARY KEY,                       -- 'features' or 'mcp_sessions'
     number        INTEGER NOT NULL
 );
 INSERT INTO revisions (name, number) VALUES ('features', 1);
+INSERT INTO revisions (name, number) VALUES ('mcp_sessions', 1);
 
 
 -- 2. People ----------------------------------------------------------------------------------------------------------
@@ -376,10 +378,20 @@ CREATE TABLE mcp_sessions (
     log_level     TEXT,                                   -- null: the client has not chosen one
     created_at    INTEGER NOT NULL,
     seen_at       INTEGER NOT NULL,                       -- to the minute
-    expires_at    INTEGER NOT NULL                        -- moves with seen_at
+    expires_at    INTEGER NOT NULL,                       -- moves with seen_at
+    stream_id     TEXT                                    -- of its GET streams the newest, which ends the others; null: none yet
 );
 CREATE INDEX mcp_sessions_by_grant ON mcp_sessions (grant_id, seen_at);
 CREATE INDEX mcp_sessions_by_expiry ON mcp_sessions (expires_at);
+
+-- store/mcp_sessions.py
+-- What a client wants to hear of. It may say so at one worker and have its stream at another, which sees to it.
+CREATE TABLE mcp_subscriptions (
+    session_hash  TEXT NOT NULL REFERENCES mcp_sessions (id_hash) ON DELETE CASCADE,
+    uri           TEXT NOT NULL,                          -- as the client knows it
+    created_at    INTEGER NOT NULL,
+    PRIMARY KEY (session_hash, uri)
+);
 
 -- store/mcp_sessions.py
 -- A question that went out on one request's stream. The answer arrives in another request, at whichever worker.

@@ -26,8 +26,9 @@ from store.connections import Connection, Draft, list_secrets, list_secrets_with
 from store.personal_context import PersonalContextStorage
 from store.profiles import Profile, find_profile, list_granted_kinds
 from store.tokens import Caller
+from store.upstreams import find_capabilities
 from tools import Call, Connector, Context, Greet, Prompt, SignedIn, Tool, text
-from views import View, build_view
+from views import Origin, View, build_view
 
 log = logging.getLogger("postern.toolbox")
 
@@ -113,6 +114,30 @@ class Toolbox:
             return None
         contents = reader.read(self._context_of(reader.item, call))
         return contents if reader.item.source else [{**item, "uri": uri} for item in contents]
+
+    # --- resources that clients want to hear of ---
+
+    def find_origin(self, caller: Caller, uri: str) -> Origin | None:
+        """Where the caller's URI leads, if it may be possible to hear of its changes; None also if there is no such resource."""
+        return self.view(caller).find_origin(uri)
+
+    def read_mark(self, origin: Origin) -> str:
+        """What differs once a resource of ours has changed. Raises ToolError."""
+        return origin.mark(self.context(origin.item.connection, Call()))
+
+    def tells_of(self, origin: Origin) -> bool:
+        """Whether whoever has this resource says that it can tell of changes."""
+        if origin.mark:
+            return True
+        resources = find_capabilities(self._db, origin.item.connection.id).get("resources")
+        return isinstance(resources, Mapping) and resources.get("subscribe") is True
+
+    def can_subscribe(self, caller: Caller) -> bool:
+        """Whether there is anything that this caller can hear of."""
+        view = self.view(caller)
+        origins = [Origin(server.item, "", None) for server in view.servers.values()]
+        own = (item.feature.mark for item in view.resources.values() if item.source is None)
+        return any(own) or any(self.tells_of(origin) for origin in origins)
 
     # --- prompts and completion ---
 

@@ -95,7 +95,11 @@ class Tool:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something readable at a fixed URI; `read(context, uri)` answers resource contents (MCP `resources/read`)."""
+    """Something readable at a fixed URI; `read(context, uri)` answers resource contents (MCP `resources/read`).
+
+    `mark(context)` answers, at once, what differs once the contents have changed, of which clients are then told; None: nobody
+    can say.
+    """
 
     uri: str
     name: str
@@ -104,6 +108,7 @@ class Resource:
     mime_type: str
     read: Callable[[Context, str], list[dict[str, Any]]]
     raw: Mapping[str, Any] | None = None
+    mark: Callable[[Context], str] | None = None
 
 
 @dataclass(frozen=True)

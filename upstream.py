@@ -96,19 +96,36 @@ class Upstreams:
 
     def request(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """Ask a connection's server and wait: see `links.Link.request`."""
-        with self._lend(connection, call) as session:
+        with self.lend(connection, call) as session:
             set_level(session, call)
             return session.link.request(method, params, call)
 
     def greeting(self, connection: Connection, call: Call | None = None) -> Greeting:
         """What its server said of itself, to a caller who can be asked the same."""
-        with self._lend(connection, call or Call()) as session:
+        with self.lend(connection, call or Call()) as session:
             return session.link.greeting
 
     def notify(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call | None = None) -> None:
         """Tell its server something that has no answer."""
-        with self._lend(connection, call or Call()) as session:
+        with self.lend(connection, call or Call()) as session:
             session.link.notify(method, params)
+
+    @contextmanager
+    def lend(self, connection: Connection, call: Call) -> Iterator[Session]:
+        """A living session, opened if need be; others may use it at the same time."""
+        declared = declare(call.capabilities)
+        key = json.dumps(declared, sort_keys=True)
+        place = self._find_place(connection)
+        self._check_pause(place)
+        session = self._find(place, key) or self._open(place, connection, key, declared, call)
+        try:
+            yield session
+            place.pause = 0
+        except Unreachable as error:
+            self._pause(place, str(error))
+            raise
+        finally:
+            self._give_back(session)
 
     def greet(self, kind: str, target: HttpTarget | StdioTarget) -> dict[str, Any]:
         """Open a server once and close it again, to see whether it answers: what it says of itself.
@@ -178,23 +195,6 @@ class Upstreams:
                 (self.drop if exists else self.forget)(connection_id)
 
     # --- sessions ---
-
-    @contextmanager
-    def _lend(self, connection: Connection, call: Call) -> Iterator[Session]:
-        """A living session, opened if need be; others may use it at the same time."""
-        declared = declare(call.capabilities)
-        key = json.dumps(declared, sort_keys=True)
-        place = self._find_place(connection)
-        self._check_pause(place)
-        session = self._find(place, key) or self._open(place, connection, key, declared, call)
-        try:
-            yield session
-            place.pause = 0
-        except Unreachable as error:
-            self._pause(place, str(error))
-            raise
-        finally:
-            self._give_back(session)
 
     def _find_place(self, connection: Connection) -> Place:
         """Where the sessions of a connection are kept. Once it was changed, those from before are ended."""

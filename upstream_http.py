@@ -18,6 +18,7 @@ from upstream_greeting import discover, find_wanted, initialize
 from upstream_headers import FindSchema, ToolHeaders
 from upstream_listen import Listener
 from upstream_posts import Posts, SessionGone
+from upstream_watch import HandshakeWatch, StreamWatch
 from wire import Deadline
 
 PROBE_SECONDS = 10.0  # for a server to say whether it is of the stateless era
@@ -47,6 +48,8 @@ class HttpLink:
         self._posts = Posts(self._endpoint, self._take_note, capabilities, self._tools.describe)
         self._lock, self._renewing = threading.Lock(), threading.Lock()
         self._listener: Listener | None = None
+        self._streams = StreamWatch(self._posts)
+        self._subscriptions = HandshakeWatch(lambda method, params: self.request(method, params, Call()), self._find_era)
         self.is_alive = True
         try:
             self.greeting = self._greet()
@@ -81,6 +84,30 @@ class HttpLink:
         if not self.greeting.is_modern:
             self._posts.notify(method, params)
 
+    def watch(self, uris: frozenset[str]) -> frozenset[str]:
+        """Be told of changes of these: see `links.Link.watch`."""
+        if self.greeting.is_modern:
+            return self._streams.set(uris)
+        if self._posts.session_id is None:
+            return frozenset()  # there is no stream for it
+        self._begin_to_listen()
+        if self._listener and uris:
+            self._listener.is_settled.wait(SETTLE_SECONDS)
+        self._subscriptions.set(uris)
+        if self._listener and uris and not self._listener.is_open:  # in a session that has just begun anew
+            self._listener.hurry(SETTLE_SECONDS)
+        return self._subscriptions.confirm()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """What of that holds."""
+        return self._streams.told if self.greeting.is_modern else self._subscriptions.told
+
+    def _find_era(self) -> tuple[str | None, int] | None:
+        """What a subscription of the handshake era hangs on; None while nothing can reach us."""
+        listener = self._listener
+        return (self._posts.session_id, listener.opened) if listener and listener.is_open else None
+
     def close(self) -> None:
         """End the session, and tell the server if it has one (MCP 2025-11-25, basic/transports, "Session Management")."""
         with self._lock:
@@ -88,6 +115,7 @@ class HttpLink:
             session_id, self._posts.session_id = self._posts.session_id, None
         if self._listener:
             self._listener.stop()
+        self._streams.stop()
         if was_alive and session_id is not None:
             headers = {"Mcp-Session-Id": session_id, "MCP-Protocol-Version": self._posts.version or ""}
             with suppress(PosternError), self._endpoint.send("DELETE", headers, None, Deadline(GOODBYE_SECONDS)):
@@ -154,8 +182,11 @@ class HttpLink:
         """Begin to listen, if the server has anything to say: changed lists, or questions in a session where it may ask."""
         if self._listener or not self._says_things:
             return
+        self._begin_to_listen()
+        if self._posts.capabilities and not self.greeting.is_modern and self._listener:
+            self._listener.is_settled.wait(SETTLE_SECONDS)  # some ask on that stream only, and lose what they ask too early
+
+    def _begin_to_listen(self) -> None:
         with self._lock:
             if self.is_alive and not self._listener:
                 self._listener = Listener(self._posts, self._wanted)
-        if self._posts.capabilities and not self.greeting.is_modern and self._listener:
-            self._listener.is_settled.wait(SETTLE_SECONDS)  # some ask on that stream only, and lose what they ask too early

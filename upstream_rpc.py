@@ -22,13 +22,14 @@ from contexts import LOG_LEVELS
 from errors import Cancelled, ProtocolError, ToolError, UpstreamError, UpstreamRefused, trace
 from links import PRODUCT, Hear
 from tools import Call
+from upstream_listens import ACKNOWLEDGED, Listen, Listens
 
 log = logging.getLogger("postern.upstream")
 
 LOOK_SECONDS = 0.1  # between looks whether the call was cancelled
 MAX_WAITING = 1000  # messages for one call; further notes are dropped, further questions refused
 MAX_QUESTIONS = 100  # of a server during one call
-UNHEARD = ("notifications/cancelled", "notifications/subscriptions/acknowledged")  # of no interest to anybody above
+UNHEARD = ("notifications/cancelled",)  # of no interest to anybody above
 NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic/utilities/cancellation
 DECLARABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
@@ -65,6 +66,7 @@ class Rpc:
         self._lock = threading.Lock()
         self._last_id = 0
         self._exchanges: dict[int, Exchange] = {}  # in the order in which they began
+        self._listens = Listens()
         self._failure: str | None = None
 
     # --- the thread that asks ---
@@ -79,17 +81,25 @@ class Rpc:
         """Send what has no answer. Raises UpstreamError."""
         self.send({"jsonrpc": "2.0", "method": method} | ({"params": dict(params)} if params else {}))
 
-    def listen(self, wanted: Mapping[str, Any]) -> None:
-        """In the stateless era: ask for notifications for as long as the session lasts (MCP 2026-07-28, subscriptions/listen).
+    def listen(self, wanted: Mapping[str, Any]) -> Listen:
+        """In the stateless era: ask for notifications until it is ended (MCP 2026-07-28, subscriptions/listen).
 
         Nobody waits for the answer, which comes when it ends. Raises UpstreamError.
         """
-        self.send(self.make_listen(wanted))
+        listen = self.make_listen(wanted)
+        self.send(listen.message)
+        return listen
 
-    def make_listen(self, wanted: Mapping[str, Any]) -> Message:
+    def make_listen(self, wanted: Mapping[str, Any]) -> Listen:
         """The request for that, for a transport on which its answer is a stream of its own."""
         with self._lock:
-            return self._message("subscriptions/listen", {"notifications": dict(wanted)})
+            return self._listens.add(self._message("subscriptions/listen", {"notifications": dict(wanted)}))
+
+    def end_listen(self, listen: Listen) -> None:
+        """Want no more of it; the server is told, unless the transport has another way."""
+        if self._listens.end(listen.message["id"]) and self.tells_cancelled:
+            with suppress(UpstreamError):
+                self.notify("notifications/cancelled", {"requestId": listen.message["id"]})
 
     @contextmanager
     def exchange(self, method: str, params: Mapping[str, Any], call: Call) -> Iterator[Exchange]:
@@ -221,10 +231,12 @@ class Rpc:
             self._failure = self._failure or sentence
             for exchange in self._exchanges.values():
                 exchange.inbox.put(UpstreamError(sentence))
+        self._listens.end_all()
 
     def _take_response(self, message: Message) -> bool:
         if not is_id(message.get("id")):
             return False
+        self._listens.end(message["id"])
         with self._lock:
             exchange = self._exchanges.get(message["id"]) if isinstance(message["id"], int) else None
             if exchange and not exchange.is_answered:
@@ -236,6 +248,9 @@ class Rpc:
         method, params = message["method"], message.get("params") or {}
         if method == "notifications/progress":
             self._take_progress(message, params)
+            return
+        if method == ACKNOWLEDGED:
+            self._listens.take(params)
             return
         if method == "notifications/message" and str(params.get("level")) in LOG_LEVELS and (owner := exchange or self._only()):
             put_note(owner, message)

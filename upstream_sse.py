@@ -18,6 +18,7 @@ from tools import Call
 from upstream_endpoint import MAX_BYTES, Endpoint, blame, feed, not_understood
 from upstream_greeting import discover, find_wanted, initialize
 from upstream_rpc import Message, Rpc
+from upstream_watch import HandshakeWatch, ListenWatch
 from wire import Deadline
 
 OPEN_SECONDS = 20
@@ -56,6 +57,11 @@ class SseLink:
             self.close()
             raise
         self._version = self.greeting.version
+        self._watch = (
+            ListenWatch(self._rpc)
+            if self.greeting.is_modern
+            else HandshakeWatch(lambda method, params: self.request(method, params, Call()))
+        )
         if self.greeting.is_modern and (wanted := find_wanted(self.greeting.capabilities)):
             self._rpc.listen(wanted)
 
@@ -92,6 +98,15 @@ class SseLink:
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Tell the server something. Raises UpstreamError."""
         self._rpc.notify(method, params)
+
+    def watch(self, uris: frozenset[str]) -> frozenset[str]:
+        """Be told of changes of these: see `links.Link.watch`."""
+        return self._watch.set(uris)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """What of that holds."""
+        return self._watch.told if self.is_alive else frozenset()
 
     def close(self) -> None:
         """End the session: the server notices that the stream is closed."""

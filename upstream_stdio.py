@@ -24,6 +24,7 @@ from strict_json import decode_json, encode_json
 from tools import Call
 from upstream_greeting import NoCommonVersion, discover, find_wanted, initialize
 from upstream_rpc import Message, Rpc
+from upstream_watch import HandshakeWatch, ListenWatch
 
 CHUNK = 65_536
 MAX_LINE = 16 * 1024 * 1024  # bytes of one message
@@ -70,6 +71,15 @@ class StdioLink:
         """Tell the server something. Raises UpstreamError."""
         self._rpc.notify(method, params)
 
+    def watch(self, uris: frozenset[str]) -> frozenset[str]:
+        """Be told of changes of these: see `links.Link.watch`."""
+        return self._watch.set(uris)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """What of that holds."""
+        return self._watch.told if self.is_alive else frozenset()
+
     def close(self) -> None:
         """End the session and the process."""
         self._end("The session was closed.", at_once=False)
@@ -97,6 +107,7 @@ class StdioLink:
         self.greeting = (self._discover() if is_modern is not False else None) or self._initialize()
         if self.greeting.is_modern:
             self._listen()
+        self._watch = ListenWatch(self._rpc) if self.greeting.is_modern else HandshakeWatch(self._subscribe)
         return self.greeting
 
     def _discover(self) -> Greeting | None:
@@ -119,6 +130,9 @@ class StdioLink:
             if greeting is None:
                 raise UpstreamError("The server refuses to begin.") from None
             return greeting
+
+    def _subscribe(self, method: str, params: Mapping[str, Any]) -> None:
+        self.request(method, params, Call())
 
     def _listen(self) -> None:
         """Ask to be told of changed lists, which servers of the handshake era do unasked."""

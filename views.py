@@ -38,9 +38,30 @@ class Server:
 
     def read(self, context: Context, uri: str) -> list[dict[str, Any]] | None:
         """Read a URI of the server's own that it does not list; None if it has none such, or if it is switched off."""
-        if any(may_match(name, uri) for name in self.hidden) and not any(may_match(name, uri) for name in self.open):
-            return None
-        return read_there(self.source, context, uri)
+        return None if self.hides(uri) else read_there(self.source, context, uri)
+
+    def hides(self, uri: str) -> bool:
+        """Whether the person has switched a URI off that the server does not list."""
+        return any(may_match(name, uri) for name in self.hidden) and not any(may_match(name, uri) for name in self.open)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a URI leads whose changes may be told of: to another server, or to a resource of ours that can be marked."""
+
+    item: Item
+    uri: str  # as the server knows it
+    mark: Callable[[Context], str] | None  # None: its server has to tell
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One thing has one key, whatever it is called in a profile."""
+        return self.item.connection.id, self.uri
+
+    def expose(self, uri: str) -> str:
+        """What a URI of the same server is called here."""
+        source = self.item.source
+        return source.expose(uri) if source and source.expose else uri
 
 
 @dataclass(frozen=True)
@@ -74,11 +95,23 @@ class View:
         for template, found in self.templates.items():
             if found.source is None and (values := match_template(template, uri)) is not None:
                 return read_template(found, uri, values)
+        found = self._find_server(uri)
+        return Reader(found[0].item, lambda context: found[0].read(context, found[1])) if found else None
+
+    def find_origin(self, uri: str) -> Origin | None:
+        """Where a URI leads, if somebody there may be able to say when it has changed."""
+        if item := self.resources.get(uri):
+            mark = None if item.source else item.feature.mark
+            return Origin(item, item.feature.uri, mark) if item.source or mark else None
+        found = self._find_server(uri)
+        return Origin(found[0].item, found[1], None) if found and not found[0].hides(found[1]) else None
+
+    def _find_server(self, uri: str) -> tuple[Server, str] | None:
+        """The server to whom such URIs belong, and what it calls this one."""
         beginning = max((start for start in self.servers if uri.startswith(start)), key=len, default=None)
         if beginning is None or uri.startswith(tuple(self.foreign)):
             return None
-        server = self.servers[beginning]
-        return Reader(server.item, lambda context: server.read(context, uri.removeprefix(beginning)))
+        return self.servers[beginning], uri.removeprefix(beginning)
 
 
 def read_there(source: Source, context: Context, uri: str) -> list[dict[str, Any]] | None:

@@ -1,4 +1,4 @@
-"""MCP sessions of the handshake era, and the questions that wait for an answer in them. Knows SQL, not MCP."""
+"""MCP sessions of the handshake era: what is asked in them, and what they want to hear of. Knows SQL, not MCP."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from crypto import Vault, hash_token, new_id, new_token
 from db import Database
 from errors import NotFound
+from store.revisions import bump_mcp_sessions
 
 IDLE_SECONDS = 86400
 SEEN_EVERY_SECONDS = 60
 SESSIONS_MAX = 32  # of one grant; the one that was idle longest makes room
+SUBSCRIPTIONS_MAX = 100  # of one session
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def create_mcp_session(db: Database, grant_id: str, version: str, capabilities: 
             now=now,
             expires_at=now + IDLE_SECONDS,
         )
-        run(
+        pushed_out = run(
             """
             DELETE FROM mcp_sessions
             WHERE grant_id = :grant_id AND id_hash NOT IN (
@@ -55,11 +57,14 @@ def create_mcp_session(db: Database, grant_id: str, version: str, capabilities: 
                 ORDER BY CASE id_hash WHEN :id_hash THEN 0 ELSE 1 END, seen_at DESC, created_at DESC, id_hash
                 LIMIT :most
             )
+            RETURNING id_hash
             """,
             id_hash=hash_token(session_id),
             grant_id=grant_id,
             most=SESSIONS_MAX,
         )
+        if pushed_out:
+            bump_mcp_sessions(run)
     return session_id
 
 
@@ -108,13 +113,81 @@ def end_mcp_session(db: Database, session: McpSession) -> None:
     """End a session, with all that was asked in it."""
     with db.write() as run:
         run("DELETE FROM mcp_sessions WHERE id_hash = :id_hash", id_hash=session.id_hash)
+        bump_mcp_sessions(run)
 
 
 def purge_mcp_sessions(db: Database, *, now: int) -> None:
     """Forget sessions that have expired, and questions that a process left behind when it died."""
     with db.write() as run:
-        run("DELETE FROM mcp_sessions WHERE expires_at <= :now", now=now)
+        if run("DELETE FROM mcp_sessions WHERE expires_at <= :now RETURNING id_hash", now=now):
+            bump_mcp_sessions(run)
         run("DELETE FROM mcp_asks WHERE created_at <= :before", before=now - IDLE_SECONDS)
+
+
+# --- what a session wants to hear of ---
+
+
+def begin_stream(db: Database, session: McpSession) -> str:
+    """Note that the session has a stream, which ends those that it had; answers the stream's id."""
+    stream_id = new_id()
+    with db.write() as run:
+        run(
+            "UPDATE mcp_sessions SET stream_id = :stream_id WHERE id_hash = :id_hash",
+            stream_id=stream_id,
+            id_hash=session.id_hash,
+        )
+        bump_mcp_sessions(run)
+    return stream_id
+
+
+def find_stream(db: Database, id_hash: str) -> tuple[str, list[str]] | None:
+    """The id of a session's stream, and the URIs that it wants to hear of; None if the session has ended."""
+    rows = db.query(
+        """
+        SELECT m.stream_id, s.uri
+        FROM mcp_sessions m
+        LEFT JOIN mcp_subscriptions s ON s.session_hash = m.id_hash
+        WHERE m.id_hash = :id_hash
+        ORDER BY s.created_at, s.uri
+        """,
+        id_hash=id_hash,
+    )
+    return (rows[0]["stream_id"], [row["uri"] for row in rows if row["uri"] is not None]) if rows else None
+
+
+def subscribe(db: Database, session: McpSession, uri: str, *, now: int) -> bool:
+    """Want to hear of a resource; False if the session wants to hear of too many already."""
+    with db.write() as run:
+        others = run(
+            "SELECT COUNT(*) AS number FROM mcp_subscriptions WHERE session_hash = :id_hash AND uri <> :uri",
+            id_hash=session.id_hash,
+            uri=uri,
+        )
+        if others[0]["number"] >= SUBSCRIPTIONS_MAX:
+            return False
+        run(
+            """
+            INSERT INTO mcp_subscriptions
+                (session_hash, uri, created_at)
+            VALUES
+                (:id_hash, :uri, :now)
+            ON CONFLICT (session_hash, uri) DO NOTHING
+            """,
+            id_hash=session.id_hash,
+            uri=uri,
+            now=now,
+        )
+        bump_mcp_sessions(run)
+    return True
+
+
+def unsubscribe(db: Database, session: McpSession, uri: str) -> None:
+    """Want to hear of it no more."""
+    with db.write() as run:
+        run(
+            "DELETE FROM mcp_subscriptions WHERE session_hash = :id_hash AND uri = :uri", id_hash=session.id_hash, uri=uri
+        )
+        bump_mcp_sessions(run)
 
 
 # --- questions ---

@@ -1,4 +1,4 @@
-"""The number that moves whenever what a caller may see changes. Stands below the other stores, so that they may move it."""
+"""Numbers that move whenever others have to look again. Stands below the other stores, so that they may move them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ def bump_features(run: Run) -> None:
     """)
 
 
+def bump_mcp_sessions(run: Run) -> None:
+    """The same for those who serve the streams of MCP sessions."""
+    run("""
+        UPDATE revisions
+        SET number = revisions.number + 1
+        WHERE name = 'mcp_sessions'
+    """)
+
+
+def find_revisions(db: Database) -> tuple[int, int]:
+    """Both numbers: of what callers see, and of MCP sessions."""
+    numbers = {row["name"]: row["number"] for row in db.query("SELECT name, number FROM revisions")}
+    return numbers["features"], numbers["mcp_sessions"]
+
+
 def find_revision(db: Database) -> int:
-    """The number as it is now."""
+    """The number of what callers see, as it is now."""
     return db.query("SELECT number FROM revisions WHERE name = 'features'")[0]["number"]

@@ -117,6 +117,13 @@ def find_era(db: Database, connection_id: str) -> bool | None:
     return bool(json.loads(rows[0]["greeting_json"]).get("is_modern")) if rows else None
 
 
+def find_capabilities(db: Database, connection_id: str) -> Mapping[str, Any]:
+    """What the server said that it can do, when it was last looked at; nothing if it never was."""
+    rows = db.query("SELECT greeting_json FROM upstreams WHERE connection_id = :connection_id", connection_id=connection_id)
+    greeting = json.loads(rows[0]["greeting_json"]) if rows and rows[0]["greeting_json"] else {}
+    return greeting.get("capabilities") or {}
+
+
 def list_current(db: Database) -> dict[str, int]:
     """When each connection was last changed, of those that are switched on; whoever's they are."""
     rows = db.query("""

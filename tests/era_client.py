@@ -49,6 +49,22 @@ class EraClient:
         if not self.is_modern:
             assert self.request("logging/setLevel", {"level": level}) == {}
 
+    @contextmanager
+    def hearing_of(self, uri: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """What is told of changes of a resource, in the way of the era."""
+        wanted = {"resourceSubscriptions": [uri]}
+        opened = self.connect("subscriptions/listen", {"notifications": wanted}) if self.is_modern else self.send(None, {}, "GET")
+        with closing(opened) as connection, connection.getresponse() as answer:
+            assert answer.status == 200, answer.read()
+            messages = self.read(answer)
+            if self.is_modern:
+                assert next(messages)["params"]["notifications"] == wanted
+            else:
+                assert self.request("resources/subscribe", {"uri": uri}) == {}
+            yield messages
+        if not self.is_modern:
+            assert self.request("resources/unsubscribe", {"uri": uri}) == {}
+
     def leave(self, method: str, params: dict[str, Any]) -> None:
         """Ask, wait for the first word, and cancel in the way of the era."""
         connection = self.connect(method, params | {"_meta": {"progressToken": "mine"}})
@@ -88,19 +104,19 @@ class EraClient:
             headers = {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
         return self.send({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}, headers)
 
-    def send(self, message: dict[str, Any], headers: dict[str, str]) -> http.client.HTTPConnection:
-        """POST one message."""
+    def send(self, message: dict[str, Any] | None, headers: dict[str, str], verb: str = "POST") -> http.client.HTTPConnection:
+        """POST one message, or GET the session's stream without any."""
         connection = http.client.HTTPConnection(self.parts.hostname, self.parts.port, timeout=30)
         usual = {
             "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
         }
-        if message.get("method") != "initialize":
+        if (message or {}).get("method") != "initialize":
             usual["MCP-Protocol-Version"] = self.revision
         if self._session:
             usual["Mcp-Session-Id"] = self._session
-        connection.request("POST", self.parts.path, json.dumps(message), usual | headers)
+        connection.request(verb, self.parts.path, json.dumps(message) if message else None, usual | headers)
         return connection
 
     def read(self, answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -214,7 +215,7 @@ class ChangingArguments(Changes):
         yield "number", f"Change {self['changes']}.", False
 
 
-TOOL_CHANGES, PROMPT_ARGUMENTS = Changes("tools"), ChangingArguments("prompts")
+TOOL_CHANGES, PROMPT_ARGUMENTS, WATCHED = Changes("tools"), ChangingArguments("prompts"), Changes("watched")
 
 
 @tool(title="Change the tools", meta=TOOL_CHANGES)
@@ -229,6 +230,13 @@ def test_trigger_prompt_change(context: Context) -> str:
     """Change how a prompt is listed."""
     PROMPT_ARGUMENTS.add()
     return "prompt list changed"
+
+
+@tool(title="Change the watched resource")
+def test_trigger_resource_change(context: Context) -> str:
+    """Change a resource."""
+    WATCHED.add()
+    return "resource changed"
 
 
 # --- tools that ask ---
@@ -397,7 +405,10 @@ CONNECTOR = Connector(
     resources=(
         resource("test://static-text", "text/plain", text="This is the content of the static text resource."),
         resource("test://static-binary", "image/png", blob=PNG),
-        resource("test://watched-resource", "text/plain", text="Watched resource content"),
+        replace(
+            resource("test://watched-resource", "text/plain", text="Watched resource content"),
+            mark=lambda context: str(WATCHED["changes"]),
+        ),
     ),
     templates=(
         ResourceTemplate("test://template/{id}/data", "template", "Fixture", "For tests.", "application/json", read_template),

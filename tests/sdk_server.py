@@ -27,7 +27,13 @@ from mcp.server.lowlevel import server as lowlevel
 from mcp.server.runner import serve_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -55,6 +61,8 @@ PROMPTS = {prompt.name: prompt for prompt in CONNECTOR.prompts}
 OWN_LEVEL = "warning" if NEWEST else "debug"  # of the handshake era's log lines, until a client chooses one
 CHOSEN: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by session: the SDK makes a ServerSession for each request
 BUS = InMemorySubscriptionBus()
+WATCHED = "test://watched-resource"
+SUBSCRIBED: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()  # by session, in the handshake era: who is to be told
 
 if NEWEST:
     lowlevel.serve_dual_era_loop = serve_loop
@@ -204,6 +212,25 @@ async def tell_changes(context: Any, name: str) -> None:
         await context.session.send_prompt_list_changed()
 
 
+    if name == "test_trigger_resource_change":
+        await BUS.publish(ResourceUpdated(uri=WATCHED))
+        for wanted in list(SUBSCRIBED.values()):
+            if WATCHED in wanted:
+                await wanted[WATCHED].send_resource_updated(WATCHED)
+
+
+async def subscribe(context: Any, params: Any) -> Any:
+    """This session wants to hear of a resource."""
+    SUBSCRIBED.setdefault(context.session._connection, {})[params.uri] = context.session
+    return types.EmptyResult()
+
+
+async def unsubscribe(context: Any, params: Any) -> Any:
+    """It does no more."""
+    SUBSCRIBED.get(context.session._connection, {}).pop(params.uri, None)
+    return types.EmptyResult()
+
+
 async def read_resource(context: Any, params: Any) -> Any:
     for template in CONNECTOR.templates:
         if (values := match_template(template.uri_template, params.uri)) is not None:
@@ -234,10 +261,6 @@ async def set_level(context: Any, params: Any) -> Any:
     return types.EmptyResult()
 
 
-async def acknowledge(_context: Any, _params: Any) -> Any:
-    return types.EmptyResult()
-
-
 def make_server() -> Server:
     """The SDK's server with all of it."""
     return Server(
@@ -250,8 +273,8 @@ def make_server() -> Server:
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
-        on_subscribe_resource=acknowledge,
-        on_unsubscribe_resource=acknowledge,
+        on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe,
         on_subscriptions_listen=ListenHandler(BUS),
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,

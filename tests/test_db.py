@@ -264,9 +264,10 @@ def test_semicolons_in_comments_and_strings_do_not_end_a_statement():
 
 
 def dump(db: Database) -> dict[str, str]:
-    """Every table and index with its SQL: without comments, and without the quotes that a rename leaves behind."""
+    """Every table and index with its SQL: without comments, and without the quotes and spaces that changes leave behind."""
     rows = db.query("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {row["name"]: " ".join(re.sub(r"--.*", "", row["sql"]).replace('"', "").split()) for row in rows}
+    plain = {row["name"]: " ".join(re.sub(r"--.*", "", row["sql"]).replace('"', "").split()) for row in rows}
+    return {name: re.sub(r" (?=[,)])", "", sql) for name, sql in plain.items()}
 
 
 @pytest.mark.parametrize("frozen", sorted((ROOT / "tests" / "schema").glob("*.sql")), ids=lambda path: path.stem)

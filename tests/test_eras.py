@@ -29,6 +29,7 @@ UPSTREAMS = {  # column -> (kind, the newest revision it speaks; '' for the newe
 }
 PAGE = ROOT / "docs" / "eras.md"
 PATIENCE = 20
+WATCHED = "test://watched-resource"
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,14 @@ def check_log(pair: SimpleNamespace) -> None:
     assert [note for note in pair.client.heard if note["method"] == "notifications/message"] == []
 
 
+def check_subscribe(pair: SimpleNamespace) -> None:
+    with pair.client.hearing_of(WATCHED) as told:
+        for _ in range(2):
+            call(pair.client, "test_trigger_resource_change")
+            message = next(told)
+            assert (message["method"], message["params"]["uri"]) == ("notifications/resources/updated", WATCHED)
+
+
 CHECKS: dict[str, Callable[[SimpleNamespace], None]] = {
     "list": check_list,
     "call": check_call,
@@ -126,6 +135,7 @@ CHECKS: dict[str, Callable[[SimpleNamespace], None]] = {
     "cancel": check_cancel,
     "elicitation": check_elicitation,
     "log": check_log,
+    "subscribe": check_subscribe,
 }
 PASSED: dict[tuple[str, str], list[str]] = {}
 
@@ -150,8 +160,8 @@ def test_the_documentation_says_what_goes_through():
         "# Which revisions of MCP go together\n\n"
         "Assistants of the revision on the left, through Postern, before a server of the revision above (over HTTP), or of\n"
         "2025-11-25 over the transport of 2024 (SSE) and as a command (stdio). `tests/test_eras.py` tries it and writes this:\n"
-        "listing and calling tools, progress, errors, cancelling, a server that asks the person something, and log lines from\n"
-        "the level on that the assistant has chosen.\n\n"
+        "listing and calling tools, progress, errors, cancelling, a server that asks the person something, log lines from the\n"
+        "level on that the assistant has chosen, and changes of a resource that it has subscribed to.\n\n"
         + head
         + "".join(rows)
     )

@@ -22,8 +22,11 @@ FLOORS = {
         "register startup upstream_pages wellknown"
     ),
     "8.2": "found profile_features",
+    "7.7": "mcp_turns",
     "7.5": "answers guarded mcp_listen mcp_sessions signins",
-    "7": "forms mcp_call mcp_http mcp_methods oauth_checks web",
+    "7.2": "mcp_updates",
+    "7.1": "mcp_methods",
+    "7": "forms mcp_call mcp_http oauth_checks web",
     "6.5": "gateway",
     "6": "callers cors jobs limits offers protocol toolbox upstream_forms",
     "5.9": "searching",
@@ -35,6 +38,7 @@ FLOORS = {
     "4.5": "continuing client_documents known_servers",
     "4.4": "upstream_tokens",
     "4.2": "upstream_oauth",
+    "4.1": "watches",
     "4": "client_trust connectors.* timeline upstream",
     "3.9": "definition_texts",
     "3.8": "definition_catalogues upstream_grants upstream_opener",
@@ -44,6 +48,7 @@ FLOORS = {
     "3.5": "client_assertions definitions",
     "3.2": "store.emulated_documents store.features store.profiles store.upstream_signins",
     "3": "store.*",
+    "2.97": "upstream_watch",
     "2.95": "upstream_listen",
     "2.9": "upstream_greeting upstream_posts",
     "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_rpc",
@@ -54,7 +59,7 @@ FLOORS = {
     "1": "callback children config crypto db_postgres fetch",
     "0.5": "carrier child_folders child_pipes gate_worker warden",
     "0": (
-        "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
+        "upstream_listens addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
         "naming schemas streams strict_json tails texts wire"
     ),
 }

@@ -45,6 +45,9 @@ class FakeToolbox:
 
     list_resources = list_templates = list_prompts = list_nothing
 
+    def can_subscribe(self, caller):
+        return False
+
     def read_resource(self, caller, uri, call):
         return None
 

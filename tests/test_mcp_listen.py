@@ -16,6 +16,7 @@ from mcp_listen import Listener, Listeners
 from protocol import Request
 from store.revisions import bump_features, find_revision
 from streams import OPENING, EventStream
+from watches import Watches
 
 MODERN = "2026-07-28"
 ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
@@ -40,6 +41,9 @@ class Lists:
     def list_templates(self, caller):
         return list(self.templates)
 
+    def find_origin(self, caller, uri):
+        return None
+
 
 @pytest.fixture
 def lists():
@@ -50,7 +54,7 @@ def lists():
 def listeners(db, lists, monkeypatch):
     """Listeners that look when the test says so."""
     monkeypatch.setattr(Listeners, "_watch", lambda self: None)
-    return Listeners(db, lists)
+    return Listeners(db, lists, Watches(db, None))
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def listen(db, listeners):
             return SimpleNamespace(revision=find_revision(db))
 
         request = Request(5, "subscriptions/listen", {"notifications": notifications}, MODERN, True, {})
-        listener = Listener(request, EventStream(None), authenticate or find_caller, find_caller())
+        listener = Listener(EventStream(None), authenticate or find_caller, find_caller(), request=request)
         listeners.add(listener)
         return listener
 

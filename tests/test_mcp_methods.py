@@ -8,7 +8,7 @@ import pytest
 from mcp_types.methods import CLIENT_REQUESTS
 
 from errors import ProtocolError, ToolError
-from mcp_methods import LISTENING, METHODS, PAUSED
+from mcp_methods import METHODS, PAUSED, SUBSCRIBING
 from protocol import Request
 from tools import Call
 
@@ -50,7 +50,7 @@ def run(method, toolbox=None, modern=True, caller=ALICE, **params):
         ("completion/complete", {"ref": 1, "argument": 2}, {"completion": ["complete", ALICE, 1, 2, CALL, None]}),
         ("ping", {}, {}),
         ("logging/setLevel", {"level": "debug"}, {}),
-        ("server/discover", {}, {"supportedVersions": ["2026-07-28"], "capabilities": LISTENING}),
+        ("server/discover", {}, {"supportedVersions": ["2026-07-28"], "capabilities": SUBSCRIBING}),
     ],
 )
 def test_each_method_goes_to_its_part_of_the_toolbox(method, params, result):
@@ -81,9 +81,9 @@ def test_an_unknown_resource_has_the_code_of_its_era(modern, code):
 
 
 def test_every_method_of_the_specification_has_a_place():
-    in_mcp_listen = {"subscriptions/listen"}
+    in_the_bridge = {"subscriptions/listen", "resources/subscribe", "resources/unsubscribe"}
 
-    assert {method for method, _ in CLIENT_REQUESTS} == METHODS.keys() | in_mcp_listen
+    assert {method for method, _ in CLIENT_REQUESTS} == METHODS.keys() | in_the_bridge
 
 
 LISTS = ["tools/list", "resources/list", "resources/templates/list", "prompts/list"]

@@ -25,6 +25,14 @@ ASKABLE = {"elicitation": {}}
 class AskingToolbox:
     """One tool, which asks the person and answers what the person did; one that logs."""
 
+    def can_subscribe(self, caller):
+        return False
+
+    def list_nothing(self, caller):
+        return []
+
+    list_tools = list_resources = list_templates = list_prompts = list_nothing
+
     def find_tool(self, caller, name):
         return Tool(name, name, "", {"type": "object"}, lambda context, arguments: None, streams=True)
 
@@ -148,7 +156,7 @@ def test_there_is_nothing_to_get_or_to_delete_without_a_session(send):
 
     assert send(None, method="DELETE").status_code == 405
     assert send(None, method="GET").status_code == 405
-    assert send(None, method="GET", session=session).status_code == 405
+    assert send(None, method="PUT", session=session).status_code == 405
 
 
 def test_an_idle_session_is_not_found_any_more(send, clock):

@@ -24,6 +24,11 @@ def read_schedule(context: Context, uri: str) -> list[dict[str, Any]]:
     return [as_contents(uri, list_plans(context, str(today(read_settings(context).zone, context.now))))]
 
 
+def mark_schedule(context: Context) -> str:
+    """The plans as they are: they are few, and at hand."""
+    return str(read_schedule(context, SCHEDULE.uri))
+
+
 def as_contents(uri: str, value: Any) -> dict[str, Any]:
     """Text contents of a resource (MCP `resources/read`)."""
     return {"uri": uri, "mimeType": JSON, "text": json.dumps(value, ensure_ascii=False)}
@@ -44,4 +49,5 @@ SCHEDULE = Resource(
     description="What is planned, from today on.",
     mime_type=JSON,
     read=read_schedule,
+    mark=mark_schedule,
 )
