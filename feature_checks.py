@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mcp.shared.inbound import find_invalid_x_mcp_header
 from mcp_types.methods import SERVER_RESULTS
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
 from argument_checks import check_schema
+from mcp_inbound import find_invalid_x_mcp_header
 from store.features import Found, hash_definition
 
 METHODS = {  # kind -> (method of its list, member of the result, what names it)

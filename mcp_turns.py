@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp.shared.inbound import validate_mcp_param_headers
 from mcp_types import LOG_LEVEL_META_KEY
 
 from mcp_http import Environ
+from mcp_inbound import validate_mcp_param_headers
 from protocol import Request, rejected
 from store.mcp_sessions import McpSession
 from tools import Tool

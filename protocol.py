@@ -8,12 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp.shared.inbound import (
-    ERROR_CODE_HTTP_STATUS,
-    InboundLadderRejection,
-    classify_inbound_request,
-    unsupported_protocol_version_rejection,
-)
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from mcp_types.methods import CACHEABLE_METHODS, SERVER_RESULTS, validate_client_request
@@ -23,6 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 from crypto import new_id
 from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests, trace
 from links import PRODUCT
+from mcp_inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    InboundLadderRejection,
+    classify_inbound_request,
+    unsupported_protocol_version_rejection,
+)
 from strict_json import decode_json, encode_json
 
 log = logging.getLogger("postern.mcp")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp.shared.inbound import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
+from mcp_inbound import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
 
 MAX_TOOLS = 10_000
 

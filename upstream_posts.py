@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from channels import Answer
 from errors import Cancelled, FetchError, PosternError, UpstreamError
 from event_lines import EventLines
 from links import Hear
+from mcp_inbound import NAME_BEARING_METHODS, encode_header_value
 from strict_json import decode_json, encode_json
 from tools import Call
 from upstream_endpoint import MAX_BYTES, Endpoint, NotUnderstood, TimedOut, Unreachable, blame, feed, not_understood

@@ -59,8 +59,8 @@ FLOORS = {
     "1": "callback children config crypto db_postgres fetch",
     "0.5": "carrier child_folders child_pipes gate_worker warden",
     "0": (
-        "upstream_listens addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead "
-        "naming schemas streams strict_json tails texts wire"
+        "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead mcp_inbound "
+        "naming schemas streams strict_json tails texts upstream_listens wire"
     ),
 }
 HEIGHT = {name: float(floor) for floor, names in FLOORS.items() for name in names.split()}
