@@ -77,7 +77,7 @@ class Bridge:
         self._accepts_origin = functools.lru_cache(256)(settings.accepts_origin)
         self._authenticate, self._toolbox, self._vault, self._clock = authenticate, toolbox, vault, clock
         self._sessions = McpSessions(db, vault, clock)
-        self._listeners = Listeners(db, toolbox, watches)
+        self._listeners = Listeners(db, toolbox, watches, clock)
         self._stream_limit = settings.threads - 1  # one thread is left for /healthz
         self._listen_limit = max(settings.threads // 4, 1)  # who only listens shall not keep others from calling
         self._streams: dict[streams.EventStream, RequestCall] = {}

@@ -8,14 +8,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_types.jsonrpc import INVALID_REQUEST
+
 from db import Database
-from errors import InvalidToken, PosternError
+from errors import InvalidToken, PosternError, ProtocolError
 from mcp_updates import WAIT_SECONDS, Updates
 from protocol import Request, encode_json, stamp, tell
-from store.mcp_sessions import SUBSCRIPTIONS_MAX, McpSession, begin_stream, find_stream
+from store.mcp_sessions import (
+    SEEN_EVERY_SECONDS,
+    SUBSCRIPTIONS_MAX,
+    McpSession,
+    begin_stream,
+    end_stream,
+    find_stream,
+    keep_stream,
+)
 from store.revisions import find_revisions
 from streams import EventStream
 from upstream_listens import ACKNOWLEDGED, SUBSCRIPTION_META_KEY
@@ -47,7 +58,8 @@ class Listener:
     updates: Updates | None = None
     is_over: bool = False
     agreed: list[str] = field(default_factory=list)  # the resources that the request was promised
-    stream_id: str = ""  # in the session
+    stream_id: str | None = None  # in the session
+    kept_at: float = 0  # when it was last noted that the stream is there
     number: int = 0  # the revision of MCP sessions that was seen last
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,8 +85,8 @@ class Listener:
 class Listeners:
     """All open streams of one process, and the one thread that watches the database for them."""
 
-    def __init__(self, db: Database, toolbox: Any, watches: Watches):
-        self._db, self._toolbox, self._watches = db, toolbox, watches
+    def __init__(self, db: Database, toolbox: Any, watches: Watches, clock: Callable[[], float] = time.time):
+        self._db, self._toolbox, self._watches, self._clock = db, toolbox, watches, clock
         self._listeners: set[Listener] = set()
         self._needed = threading.Event()
         self._lock = threading.Lock()
@@ -106,6 +118,9 @@ class Listeners:
         listener.is_over = True
         if listener.updates:
             listener.updates.close()
+        if listener.session and listener.stream_id:
+            with suppress(PosternError):  # it is forgotten by itself
+                end_stream(self._db, listener.session.id_hash, listener.stream_id)
         listener.finish()
 
     def stop(self) -> None:
@@ -141,8 +156,13 @@ class Listeners:
         listener.notify(ACKNOWLEDGED, notifications=promised)
 
     def _begin_session_stream(self, listener: Listener) -> None:
-        """A session has one stream; what changed before it began was told to nobody."""
-        listener.stream_id = begin_stream(self._db, listener.session)
+        """What changed before it began was told to nobody. Raises ProtocolError if there is one already: each message goes out
+        once (MCP 2025-11-25, basic/transports, "Multiple Connections").
+        """
+        now = self._clock()
+        listener.stream_id, listener.kept_at = begin_stream(self._db, listener.session, now=int(now)), now
+        if listener.stream_id is None:
+            raise ProtocolError(INVALID_REQUEST, "This session has its stream already", status=409)
         listener.number = find_revisions(self._db)[1]
         listener.updates.want(listener.caller, self._read_uris(listener) or ())
 
@@ -173,11 +193,19 @@ class Listeners:
     def _look_at(self, listener: Listener, revision: int, number: int) -> None:
         if listener.is_over:
             return
+        if listener.session and self._clock() >= listener.kept_at + SEEN_EVERY_SECONDS:
+            self._keep(listener)
         if listener.caller.revision != revision or (listener.session and listener.number != number):
             self._refresh(listener, number)
         if listener.caller.revision >= revision and not listener.is_over:
             for uri in listener.updates.collect(listener.caller):
                 listener.notify(UPDATED, uri=uri)
+
+    def _keep(self, listener: Listener) -> None:
+        """Note that the stream of a session is still there."""
+        listener.kept_at = self._clock()
+        with suppress(PosternError):  # the next time is soon enough
+            keep_stream(self._db, listener.session.id_hash, listener.stream_id, now=int(listener.kept_at))
 
     def _refresh(self, listener: Listener, number: int) -> None:
         """Look again at who it is, and what it sees and wants. It ends with its token, or its session."""
@@ -202,7 +230,7 @@ class Listeners:
         return {kind: [getattr(self._toolbox, name)(caller) for name in KINDS[kind][1]] for kind in listener.wanted}
 
     def _read_uris(self, listener: Listener) -> list[str] | None:
-        """The resources that it wants to hear of; None if its session has ended, or has a newer stream."""
+        """The resources that it wants to hear of; None if its session has ended."""
         if listener.session is None:
             return listener.agreed
         found = find_stream(self._db, listener.session.id_hash)

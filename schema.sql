@@ -379,7 +379,8 @@ CREATE TABLE mcp_sessions (
     created_at    INTEGER NOT NULL,
     seen_at       INTEGER NOT NULL,                       -- to the minute
     expires_at    INTEGER NOT NULL,                       -- moves with seen_at
-    stream_id     TEXT                                    -- of its GET streams the newest, which ends the others; null: none yet
+    stream_id     TEXT,                                   -- its GET stream, of which there is one at a time; null: none
+    stream_until  INTEGER                                 -- past this its process has died, unless it says otherwise; null: none
 );
 CREATE INDEX mcp_sessions_by_grant ON mcp_sessions (grant_id, seen_at);
 CREATE INDEX mcp_sessions_by_expiry ON mcp_sessions (expires_at);

@@ -1,5 +1,6 @@
 -- Resources that clients of the handshake era want to hear of, and the stream on which they are told.
 ALTER TABLE mcp_sessions ADD COLUMN stream_id TEXT;
+ALTER TABLE mcp_sessions ADD COLUMN stream_until INTEGER;
 
 -- store/mcp_sessions.py
 -- What a client wants to hear of. It may say so at one worker and have its stream at another, which sees to it.

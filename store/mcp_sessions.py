@@ -14,6 +14,7 @@ from store.revisions import bump_mcp_sessions
 
 IDLE_SECONDS = 86400
 SEEN_EVERY_SECONDS = 60
+STREAM_SECONDS = 150  # a stream whose process has not told of it for so long is gone
 SESSIONS_MAX = 32  # of one grant; the one that was idle longest makes room
 SUBSCRIPTIONS_MAX = 100  # of one session
 
@@ -127,20 +128,56 @@ def purge_mcp_sessions(db: Database, *, now: int) -> None:
 # --- what a session wants to hear of ---
 
 
-def begin_stream(db: Database, session: McpSession) -> str:
-    """Note that the session has a stream, which ends those that it had; answers the stream's id."""
-    stream_id = new_id()
+def begin_stream(db: Database, session: McpSession, *, now: int) -> str | None:
+    """Note that the session has a stream; answers the stream's id, or None if there is one already, at whichever process."""
+    with db.write() as run:
+        begun = run(
+            """
+            UPDATE mcp_sessions
+            SET stream_id = :stream_id, stream_until = :until
+            WHERE id_hash = :id_hash AND (stream_id IS NULL OR stream_until <= :now)
+            RETURNING stream_id
+            """,
+            stream_id=new_id(),
+            until=now + STREAM_SECONDS,
+            id_hash=session.id_hash,
+            now=now,
+        )
+    return begun[0]["stream_id"] if begun else None
+
+
+def keep_stream(db: Database, id_hash: str, stream_id: str, *, now: int) -> None:
+    """The stream is still there, and so the session is in use."""
     with db.write() as run:
         run(
-            "UPDATE mcp_sessions SET stream_id = :stream_id WHERE id_hash = :id_hash",
+            """
+            UPDATE mcp_sessions
+            SET stream_until = :until, seen_at = :now, expires_at = :expires_at
+            WHERE id_hash = :id_hash AND stream_id = :stream_id
+            """,
+            until=now + STREAM_SECONDS,
+            now=now,
+            expires_at=now + IDLE_SECONDS,
+            id_hash=id_hash,
             stream_id=stream_id,
-            id_hash=session.id_hash,
         )
-        bump_mcp_sessions(run)
-    return stream_id
 
 
-def find_stream(db: Database, id_hash: str) -> tuple[str, list[str]] | None:
+def end_stream(db: Database, id_hash: str, stream_id: str) -> None:
+    """The stream has ended; there may be another."""
+    with db.write() as run:
+        run(
+            """
+            UPDATE mcp_sessions
+            SET stream_id = NULL, stream_until = NULL
+            WHERE id_hash = :id_hash AND stream_id = :stream_id
+            """,
+            id_hash=id_hash,
+            stream_id=stream_id,
+        )
+
+
+def find_stream(db: Database, id_hash: str) -> tuple[str | None, list[str]] | None:
     """The id of a session's stream, and the URIs that it wants to hear of; None if the session has ended."""
     rows = db.query(
         """

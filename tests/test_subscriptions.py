@@ -346,13 +346,35 @@ def test_revoking_the_sign_in_ends_its_stream(world):
         assert stream.next() is None
 
 
-def test_a_newer_stream_ends_the_one_before(world):
+def test_a_session_has_one_stream_at_a_time(world):
     initialize(world.alice)
-    with open_stream(world.alice) as first, open_stream(world.alice) as second:
-        assert first.next() is None
+    with open_stream(world.alice) as first:
+        assert code_of(send(world.alice, method="GET")) == (409, -32600)
         assert ask(world.alice, "resources/subscribe", uri=ONE).status_code == 200
         world.teller.tell(ONE)
-        assert second.next()["params"] == {"uri": ONE}
+        assert first.next()["params"] == {"uri": ONE}
+    with open_stream(world.alice) as again:
+        assert again.next()["params"] == {"uri": ONE}
+
+
+def test_a_stream_whose_process_has_died_is_in_nobodys_way_for_long(world):
+    initialize(world.alice)
+    session = world.house.gate.bridge._sessions.find(SimpleNamespace(grant_id=world.alice.grant_id), world.alice.session)
+    stream_id = mcp_sessions.begin_stream(world.house.db, session, now=NOW)
+    mcp_sessions.keep_stream(world.house.db, session.id_hash, stream_id, now=NOW + 1 - mcp_sessions.STREAM_SECONDS)
+    assert code_of(send(world.alice, method="GET")) == (409, -32600)
+    mcp_sessions.keep_stream(world.house.db, session.id_hash, stream_id, now=NOW - mcp_sessions.STREAM_SECONDS)
+    with open_stream(world.alice):
+        assert mcp_sessions.find_stream(world.house.db, session.id_hash)[0] != stream_id
+
+
+def test_a_session_that_only_listens_stays_in_use(world):
+    initialize(world.alice)
+    with open_stream(world.alice):
+        world.house.clock.forward(mcp_sessions.SEEN_EVERY_SECONDS)
+        rows = "SELECT max(seen_at) AS seen_at FROM mcp_sessions"
+        wait_for(lambda: world.house.db.query(rows)[0]["seen_at"] >= int(world.house.clock()))
+    world.house.clock.forward(-mcp_sessions.SEEN_EVERY_SECONDS)
 
 
 def test_an_older_client_hears_of_changed_lists(world):

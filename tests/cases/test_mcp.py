@@ -288,11 +288,18 @@ def test_e33_a_session_of_somebody_else_is_not_found(
     assert send(friend, handshake("ping"), Mcp_Session_Id=session_id).status_code == 200
 
 
-def test_e34_there_is_no_stream_to_get_so_no_second_one_either(friend: Assistant, session_id: str):
+def test_e34_a_session_has_one_stream_at_a_time_and_the_first_one_stays(friend: Assistant, session_id: str):
     headers = {"Authorization": f"Bearer {friend.tokens['access_token']}", "Mcp-Session-Id": session_id}
-    for _ in range(2):
-        answer = friend.session.get(friend.base_url + "/mcp", headers=headers | {"Accept": "text/event-stream"}, timeout=10)
-        assert answer.status_code == 405
+    options = {"headers": headers | {"Accept": "text/event-stream"}, "timeout": 10, "stream": True}
+    with friend.session.get(friend.base_url + "/mcp", **options) as first:
+        assert (first.status_code, first.headers["Content-Type"]) == (200, "text/event-stream")
+        chunks = first.iter_lines()
+        assert next(chunks) == b": open"
+        for _ in range(2):
+            with friend.session.get(friend.base_url + "/mcp", **options) as second:
+                assert (second.status_code, second.json()["error"]["code"]) == (409, -32600)
+        assert send_delete(friend, session_id) == 204
+        assert list(chunks) == [b""]
 
 
 def test_e35_sessions_that_nobody_uses_are_bounded_and_the_newest_stays(server: Server, database: Path, alice: Person):
