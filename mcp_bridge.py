@@ -216,7 +216,8 @@ class Bridge:
 
     def _answer_stream(self, turn: Turn, earlier: Earlier) -> Answer:
         """Work in a thread of its own, and stream what it says; plain JSON if it ends at once without a word."""
-        self._check_room()
+        if self._is_full():
+            raise ProtocolError(INTERNAL_ERROR, "Too many streams are open; try again soon", status=503)
         modern = turn.request.modern
         stream = streams.EventStream(
             turn.environ.get("gunicorn.socket"),
@@ -232,9 +233,13 @@ class Bridge:
             return json_answer(*outcome.result())
         return Answer(200, streams.HEADERS, stream)
 
-    def _check_room(self) -> None:
-        if len(self._streams) + len(self._listeners) >= self._stream_limit:
-            raise ProtocolError(INTERNAL_ERROR, "Too many streams are open; try again soon", status=503)
+    def _is_full(self) -> bool:
+        """Whether as many streams are open as there may be at all."""
+        return len(self._streams) + len(self._listeners) >= self._stream_limit
+
+    def _has_room(self) -> bool:
+        """For one more that only listens."""
+        return not self._is_full() and len(self._listeners) < self._listen_limit
 
     def _listen(self, turn: Turn) -> Answer:
         """A stream that stays open and tells of changes (MCP 2026-07-28, basic/utilities/subscriptions)."""
@@ -246,11 +251,12 @@ class Bridge:
         Messages from the Server")."""
         check_accepts_stream(environ)  # 406
         session = self._sessions.find(caller, environ["HTTP_MCP_SESSION_ID"])  # 404
+        if not self._has_room():  # clients take it for a server without such streams, and go on; anything else for a failure
+            raise ProtocolError(INVALID_REQUEST, "No stream is offered at the moment", status=405)
         return self._open_stream(environ, lambda *of: Listener(*of, session=session), caller)
 
     def _open_stream(self, environ: Environ, make: Callable[..., Listener], caller: Any) -> Answer:
-        self._check_room()
-        if len(self._listeners) >= self._listen_limit:
+        if not self._has_room():
             raise ProtocolError(INTERNAL_ERROR, "Too many clients are listening; try again soon", status=503)
         stream = streams.EventStream(
             environ.get("gunicorn.socket"),

@@ -176,8 +176,7 @@ class Stream:
         self.response.close()
 
 
-def listen(who, *uris, identity=9, **kinds):
-    """`subscriptions/listen`; what it is promised is in `promised`."""
+def ask_to_listen(who, *uris, identity=9, **kinds):
     wanted = kinds | ({"resourceSubscriptions": list(uris)} if uris else {})
     message = {
         "jsonrpc": "2.0",
@@ -185,7 +184,12 @@ def listen(who, *uris, identity=9, **kinds):
         "method": "subscriptions/listen",
         "params": {"_meta": META, "notifications": wanted},
     }
-    stream = Stream(send(who, message, MCP_Protocol_Version=MODERN, Mcp_Method="subscriptions/listen"))
+    return send(who, message, MCP_Protocol_Version=MODERN, Mcp_Method="subscriptions/listen")
+
+
+def listen(who, *uris, **more):
+    """`subscriptions/listen`; what it is promised is in `promised`."""
+    stream = Stream(ask_to_listen(who, *uris, **more))
     first = stream.next()
     assert first["method"] == "notifications/subscriptions/acknowledged"
     stream.promised = first["params"]["notifications"]
@@ -432,10 +436,11 @@ def test_only_the_session_of_the_caller_has_a_stream(refusing):
 def test_so_many_streams_and_no_more(refusing):
     initialize(refusing.alice)
     with listen(refusing.bob, toolsListChanged=True) as first, listen(refusing.bob, toolsListChanged=True):
-        assert code_of(send(refusing.alice, method="GET")) == (503, -32603)
+        assert code_of(send(refusing.alice, method="GET")) == (405, -32600)
+        assert code_of(ask_to_listen(refusing.bob, toolsListChanged=True)) == (503, -32603)
         first.response.close()
         with open_stream(refusing.alice):
-            assert code_of(send(refusing.alice, method="GET")) == (503, -32603)
+            assert code_of(send(refusing.alice, method="GET")) == (405, -32600)
 
 
 def test_so_many_subscriptions_and_no_more(refusing, monkeypatch):
