@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,8 @@ def test_it_gets_three_descriptors_and_a_session_of_its_own(children: Children):
     os.close(leak)
 
 
-def test_it_leaves_no_core_and_no_open_files_and_minds_broken_pipes(children: Children):
+def test_it_leaves_no_core_and_no_open_files_and_minds_broken_pipes(children: Children, request: pytest.FixtureRequest):
+    request.addfinalizer(partial(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN)))  # as nohup does
     code = "import os, resource as r; print(r.getrlimit(r.RLIMIT_CORE), oct(os.umask(0)), open('/proc/self/status').read())"
     words = output_of(start(children, code)).split()
     assert words[:3] == ["(0,", "0)", "0o77"]
