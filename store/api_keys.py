@@ -146,13 +146,14 @@ def list_keys(db: Database, user_id: str) -> list[ApiKey]:
 
 
 def revoke_key(db: Database, user_id: str, key_id: str, *, now: int) -> None:
-    """Take one of this user's keys back: it opens nothing from the next request on. Raises NotFound for any other."""
+    """Take one of this user's keys back, as listed: it opens nothing from the next request on. Raises NotFound for any other."""
     with db.write() as run:
         revoked = run(
             """
             UPDATE api_keys
             SET revoked_at = :now
             WHERE id = :id AND user_id = :user_id AND revoked_at IS NULL
+                AND EXISTS (SELECT id FROM grants WHERE api_key_id = api_keys.id)
             RETURNING id
             """,
             id=key_id,

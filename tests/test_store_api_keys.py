@@ -169,11 +169,13 @@ def test_keys_that_have_long_been_good_for_nothing_are_forgotten(db: Database, a
 def test_a_key_whose_profile_is_gone_does_not_count_and_is_forgotten(db: Database, alice: User):
     """Its grant went with the profile, so nobody sees it any more, and nobody could take it back."""
     for _ in range(KEYS_MAX):
-        _, key = make(db, alice)
+        key_id, key = make(db, alice)
     with db.write() as run:
         run("DELETE FROM profiles WHERE user_id = :id", id=alice.id)
         insert_profile(run, alice.id, "work", "work", is_default=True, now=NOW)
     assert (find_key(db, key), list_keys(db, alice.id)) == (None, [])
+    with pytest.raises(NotFound):
+        revoke_key(db, alice.id, key_id, now=NOW)
     _, new = make(db, alice)
     purge_keys(db, now=NOW)
     assert len(db.query("SELECT id FROM api_keys")) == 1
