@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from contextlib import ExitStack
 
 import httpx2
 import pytest
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.server
 
 MODERN = "2026-07-28"
 ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
-PATIENCE = 5
+PATIENCE = 30  # a stream begins after three seconds, and the machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +77,15 @@ def count(server: Server, line: str) -> int:
 
 
 def test_more_streams_than_threads_leave_the_server_answering(server):
-    connections = [connect(server) for _ in range(6)]
-    for connection in connections:
-        connection.sendall(call(server, "wait_until_cancelled", modern=True))
-    states = sorted(read_until(connection, b"\r\n\r\n").split()[1] for connection in connections)
+    with ExitStack() as clients:
+        connections = [clients.enter_context(connect(server)) for _ in range(6)]
+        for connection in connections:
+            connection.sendall(call(server, "wait_until_cancelled", modern=True))
+        states = sorted(read_until(connection, b"\r\n\r\n").split()[1] for connection in connections)
 
-    assert states == [b"200"] * 3 + [b"503"] * 3
-    assert server.answers()
-    cancels = count(server, "the fixture was cancelled")
-    for connection in connections:
-        connection.close()
+        assert states == [b"200"] * 3 + [b"503"] * 3
+        assert server.answers()
+        cancels = count(server, "the fixture was cancelled")
     assert comes_true(lambda: count(server, "the fixture was cancelled") == cancels + 3)
 
 
@@ -132,7 +132,7 @@ def test_stopping_does_not_wait_for_streams(tmp_path):
 
             assert server.stop() == 0
 
-            assert time.monotonic() - began < PATIENCE
+            assert time.monotonic() - began < 9.5  # gunicorn would wait for ten
             assert count(server, "the fixture was cancelled") == 2
 
 

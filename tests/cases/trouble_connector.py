@@ -66,8 +66,8 @@ def circle(context: Context) -> Result:
 @tool(title="Wait", streams=True)
 def wait(context: Context, gate: str) -> str:
     """Say that it waits, until `open_gate` opens the gate or the client goes away."""
-    context.call.progress(0, 1, "waiting")
     event = GATES.setdefault(gate, threading.Event())
+    context.call.progress(0, 1, "waiting")
     while not event.wait(0.05):
         context.call.check_cancelled()
     return f"gate {gate} is open"
