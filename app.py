@@ -37,7 +37,8 @@ from client_documents import ClientDocuments
 from config import Settings, load_settings
 from connectors.catalog import CONNECTORS
 from connectors.custom import load_custom
-from db import check_current, open_database
+from crypto import Vault
+from db import Database, check_current, open_database
 from errors import ConfigError
 from fetch import Fetcher
 from gateway import Gateway, Servers, open_gateway, remove_folders_of_none
@@ -141,7 +142,35 @@ def create_state(
     connectors = {**connectors, **custom}
     sign_ins = UpstreamOAuth(db, vault, fetch, settings, connectors, clock)
     gateway = open_gateway(db, vault, fetch, settings, sign_ins, clock, upstreams)
-    toolbox = Toolbox(
+    return web.State(
+        settings=settings,
+        db=db,
+        vault=vault,
+        fetch=fetch,
+        connectors=connectors,
+        custom_problems=custom_problems,
+        toolbox=open_toolbox(db, vault, fetch, connectors, clock, gateway, sign_ins),
+        sign_ins=sign_ins,
+        gateway=gateway,
+        limits=Limits(db, clock),
+        servers=KnownServers(HERE / "catalogue", settings.registry_url, fetch, ScopedCache(db, vault, "shared", clock)),
+        documents=ClientDocuments(db, fetch, settings, clock),
+        assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
+        clock=clock,
+    )
+
+
+def open_toolbox(
+    db: Database,
+    vault: Vault,
+    fetch: Fetcher,
+    connectors: Mapping[str, Connector],
+    clock: Callable[[], float],
+    gateway: Gateway,
+    sign_ins: UpstreamOAuth,
+) -> Toolbox:
+    """What callers can use, with the ways to other servers and to what was signed in at."""
+    return Toolbox(
         db,
         vault,
         fetch,
@@ -150,22 +179,6 @@ def create_state(
         greet=gateway.upstreams.greet,
         find_sign_in=partial(get_tokens, sign_ins),
         forward=gateway.forwarding,
-    )
-    return web.State(
-        settings=settings,
-        db=db,
-        vault=vault,
-        fetch=fetch,
-        connectors=connectors,
-        custom_problems=custom_problems,
-        toolbox=toolbox,
-        sign_ins=sign_ins,
-        gateway=gateway,
-        limits=Limits(db, clock),
-        servers=KnownServers(HERE / "catalogue", settings.registry_url, fetch, ScopedCache(db, vault, "shared", clock)),
-        documents=ClientDocuments(db, fetch, settings, clock),
-        assertions=ClientAssertions(db, vault, fetch, audiences(settings), clock),
-        clock=clock,
     )
 
 

@@ -237,27 +237,25 @@ class Bridge:
         """Whether as many streams are open as there may be at all."""
         return len(self._streams) + len(self._listeners) >= self._stream_limit
 
-    def _has_room(self) -> bool:
-        """For one more that only listens."""
-        return not self._is_full() and len(self._listeners) < self._listen_limit
-
     def _listen(self, turn: Turn) -> Answer:
         """A stream that stays open and tells of changes (MCP 2026-07-28, basic/utilities/subscriptions)."""
         turn.environ.get("gate.step_aside", int)()  # other servers may have to be asked
-        return self._open_stream(turn.environ, lambda *of: Listener(*of, request=turn.request), turn.caller)
+        full = ProtocolError(INTERNAL_ERROR, "Too many clients are listening; try again soon", status=503)
+        return self._open_stream(turn.environ, lambda *of: Listener(*of, request=turn.request), turn.caller, full)
 
     def _open_session_stream(self, environ: Environ, caller: Any) -> Answer:
         """The same in the handshake era, for as long as the session lasts (MCP 2025-11-25, basic/transports, "Listening for
         Messages from the Server")."""
         check_accepts_stream(environ)  # 406
         session = self._sessions.find(caller, environ["HTTP_MCP_SESSION_ID"])  # 404
-        if not self._has_room():  # clients take it for a server without such streams, and go on; anything else for a failure
-            raise ProtocolError(INVALID_REQUEST, "No stream is offered at the moment", status=405)
-        return self._open_stream(environ, lambda *of: Listener(*of, session=session), caller)
+        # clients take it for a server without such streams, and go on; anything else for a failure
+        full = ProtocolError(INVALID_REQUEST, "No stream is offered at the moment", status=405)
+        return self._open_stream(environ, lambda *of: Listener(*of, session=session), caller, full)
 
-    def _open_stream(self, environ: Environ, make: Callable[..., Listener], caller: Any) -> Answer:
-        if not self._has_room():
-            raise ProtocolError(INTERNAL_ERROR, "Too many clients are listening; try again soon", status=503)
+    def _open_stream(self, environ: Environ, make: Callable[..., Listener], caller: Any, full: ProtocolError) -> Answer:
+        """A stream for a listener. Raises `full` if there is no room for one more that only listens."""
+        if self._is_full() or len(self._listeners) >= self._listen_limit:
+            raise full
         stream = streams.EventStream(
             environ.get("gunicorn.socket"),
             on_close=lambda: self._listeners.remove(listener),

@@ -29,6 +29,7 @@ from store.tokens import Caller
 from store.upstreams import find_capabilities
 from tools import Call, Connector, Context, Greet, Prompt, SignedIn, Tool, text
 from views import Origin, View, build_view
+from watches import can_subscribe
 
 log = logging.getLogger("postern.toolbox")
 
@@ -127,10 +128,7 @@ class Toolbox:
 
     def tells_of(self, origin: Origin) -> bool:
         """Whether whoever has this resource says that it can tell of changes."""
-        if origin.mark:
-            return True
-        resources = find_capabilities(self._db, origin.item.connection.id).get("resources")
-        return isinstance(resources, Mapping) and resources.get("subscribe") is True
+        return bool(origin.mark) or can_subscribe(find_capabilities(self._db, origin.item.connection.id))
 
     def can_subscribe(self, caller: Caller) -> bool:
         """Whether there is anything that this caller can hear of."""

@@ -134,6 +134,15 @@ class ResourceListener(Listener):
         self.listen = posts.make_listen({"resourceSubscriptions": uris})
         super().__init__(posts, {})
 
+    @property
+    def resources(self) -> frozenset[str]:
+        """See `Listen.resources`."""
+        return self.listen.resources
+
+    def wait(self, seconds: float) -> None:
+        """See `Listen.wait`."""
+        self.listen.wait(seconds)
+
     def _run(self) -> None:
         try:
             self._read()

@@ -13,7 +13,6 @@ from typing import Any
 from errors import UpstreamError, UpstreamRefused
 from upstream_listen import ResourceListener
 from upstream_listens import Listen
-from upstream_posts import Posts
 from upstream_rpc import Rpc
 
 ACK_SECONDS = 5.0
@@ -62,47 +61,40 @@ class ListenWatch:
 
     def __init__(self, rpc: Rpc):
         self._rpc = rpc
-        self._listen: Listen | None = None
+        self._current: Any = None  # what `_begin` answered last, as long as anything is wanted
 
     @property
     def told(self) -> frozenset[str]:
         """See above."""
-        return self._listen.resources if self._listen else NONE
+        return self._current.resources if self._current else NONE
 
     def set(self, uris: frozenset[str]) -> frozenset[str]:
         """See above. Raises UpstreamError."""
-        new = self._rpc.listen({"resourceSubscriptions": sorted(uris)}) if uris else None
+        new = self._begin(sorted(uris)) if uris else None
         if new:
             new.wait(ACK_SECONDS)
-        old, self._listen = self._listen, new
+        old, self._current = self._current, new
         if old:
-            self._rpc.end_listen(old)
-        return self.told
-
-
-class StreamWatch:
-    """The same over HTTP, where each has a stream of its own."""
-
-    def __init__(self, posts: Posts):
-        self._posts = posts
-        self._listener: ResourceListener | None = None
-
-    @property
-    def told(self) -> frozenset[str]:
-        """See above."""
-        return self._listener.listen.resources if self._listener else NONE
-
-    def set(self, uris: frozenset[str]) -> frozenset[str]:
-        """See above."""
-        new = ResourceListener(self._posts, sorted(uris)) if uris else None
-        if new:
-            new.listen.wait(ACK_SECONDS)
-        old, self._listener = self._listener, new
-        if old:
-            old.stop()
+            self._end(old)
         return self.told
 
     def stop(self) -> None:
         """The session is over."""
-        if self._listener:
-            self._listener.stop()
+        if self._current:
+            self._end(self._current)
+
+    def _begin(self, uris: list[str]) -> Listen:
+        return self._rpc.listen({"resourceSubscriptions": uris})
+
+    def _end(self, listen: Listen) -> None:
+        self._rpc.end_listen(listen)
+
+
+class StreamWatch(ListenWatch):
+    """The same over HTTP, where each has a stream of its own."""
+
+    def _begin(self, uris: list[str]) -> ResourceListener:
+        return ResourceListener(self._rpc, uris)
+
+    def _end(self, listener: ResourceListener) -> None:
+        listener.stop()

@@ -91,11 +91,20 @@ def running_peer(name: str, command: list[str], folder: Path, **more: str) -> It
     """A server that has no health page: it is up once it refuses a stranger. `more` goes into its environment."""
     port, token = free_port(), secrets.token_urlsafe(32)
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port), "BENCH_TOKEN": token} | more
+    with running_process(name, command, folder, environ) as process:
+        wait_until_it_refuses(process, port)
+        yield Target(name, port, token, (process.pid,))
+
+
+@contextmanager
+def running_process(
+    name: str, command: list[str], folder: Path, environ: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in `folder`, which writes to a log of its name there; ended when it is not needed any more."""
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_until_it_refuses(process, port)
-        yield Target(name, port, token, (process.pid,))
+        yield process
     finally:
         process.terminate()
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 # isort: split - the tests' folder is on the path once `servers` is imported
 from behind import connect
 from server import free_port, running_gunicorn
-from servers import BENCH, ROOT, START_SECONDS, STOP_SECONDS, Target, family, make_peers, paths, running_peer
+from servers import BENCH, ROOT, START_SECONDS, Target, family, make_peers, paths, running_peer, running_process
 
 from store.connections import Draft
 
@@ -55,20 +55,11 @@ def running_contextforge(folder: Path, upstream: Target) -> Iterator[Target]:
     folder.mkdir(parents=True)
     environ = contextforge_environ(folder)
     command = [str(python), "-m", "uvicorn", "mcpgateway.main:app", "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT)
-    try:
+    with running_process("contextforge", command, folder, environ) as process:
         wait_until_healthy(process, port)
         token = mint_token(python, folder, environ)
         register(port, token, upstream)
         yield Target("contextforge", port, token, (process.pid,), "/mcp/")
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def contextforge_environ(folder: Path) -> dict[str, str]:

@@ -7,20 +7,24 @@ from db import Database, Run
 
 def bump_features(run: Run) -> None:
     """Move the number inside an open transaction: every process then drops what it had prepared."""
-    run("""
-        UPDATE revisions
-        SET number = revisions.number + 1
-        WHERE name = 'features'
-    """)
+    bump(run, "features")
 
 
 def bump_mcp_sessions(run: Run) -> None:
     """The same for those who serve the streams of MCP sessions."""
-    run("""
+    bump(run, "mcp_sessions")
+
+
+def bump(run: Run, name: str) -> None:
+    """One of the numbers."""
+    run(
+        """
         UPDATE revisions
         SET number = revisions.number + 1
-        WHERE name = 'mcp_sessions'
-    """)
+        WHERE name = :name
+        """,
+        name=name,
+    )
 
 
 def find_revisions(db: Database) -> tuple[int, int]:
@@ -31,4 +35,4 @@ def find_revisions(db: Database) -> tuple[int, int]:
 
 def find_revision(db: Database) -> int:
     """The number of what callers see, as it is now."""
-    return db.query("SELECT number FROM revisions WHERE name = 'features'")[0]["number"]
+    return find_revisions(db)[0]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from errors import ToolError
 from sources import Document, Hit, Source
-from tools import Connector, Context, Field, tool
+from tools import Connector, Context, Field, Tool, tool
 
 
 @dataclass
@@ -38,6 +39,19 @@ def make_connector(shelves: dict[str, Shelf]) -> Connector:
     def shelf(context: Context) -> Shelf:
         return shelves[context.settings["shelf"]]
 
+    return Connector(
+        name="shelves",
+        title="Shelves",
+        description="For tests.",
+        fields=(Field("shelf", "Shelf"),),
+        tools=make_tools(shelf),
+        sources=make_sources(shelf),
+    )
+
+
+def make_tools(shelf: Callable[[Context], Shelf]) -> tuple[Tool, ...]:
+    """What an assistant can do with a shelf."""
+
     @tool(title="Find books", reads=True, core=True)
     def book_find(context: Context, words: str) -> dict:
         """Find books."""
@@ -52,6 +66,12 @@ def make_connector(shelves: dict[str, Shelf]) -> Connector:
     def book_burn(context: Context) -> str:
         """Burn all books."""
         return "They burn."
+
+    return book_find, slip_read, book_burn
+
+
+def make_sources(shelf: Callable[[Context], Shelf]) -> tuple[Source, ...]:
+    """What of it can be searched."""
 
     def find_books(context: Context, query: str, limit: int) -> list[Hit]:
         return [hit for hit in shelf(context).open(query).books if query in hit.title]
@@ -68,14 +88,7 @@ def make_connector(shelves: dict[str, Shelf]) -> Connector:
     def read_slip(context: Context, item_id: str) -> Document:
         return Document(f"Slip {item_id}", shelf(context).open(item_id).slips[item_id])
 
-    return Connector(
-        name="shelves",
-        title="Shelves",
-        description="For tests.",
-        fields=(Field("shelf", "Shelf"),),
-        tools=(book_find, slip_read, book_burn),
-        sources=(
-            Source("book", "books", find_books, read_book, ("book_find",)),
-            Source("slip", "slips", find_slips, read_slip, ("slip_read",)),
-        ),
+    return (
+        Source("book", "books", find_books, read_book, ("book_find",)),
+        Source("slip", "slips", find_slips, read_slip, ("slip_read",)),
     )

@@ -64,16 +64,21 @@ def see(looks: Looks, page: Page, name: str) -> None:
         page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 
+def add_on_the_way(page: Page, assistant: Assistant, service: Service) -> None:
+    """Sign in here for an assistant, and add a connection to the service before approving."""
+    page.goto(assistant.authorize_url())
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Add a connection first").click()
+    page.get_by_role("combobox").last.select_option("service")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_label("url", exact=True).fill(service.url)
+    page.get_by_role("button", name="Save").click()
+
+
 def test_a_sign_in_from_the_middle_of_a_consent_page_comes_back_to_it(page: Page, server: Server, service: Service, looks: Looks):
     with landing() as callback:
-        page.goto(Assistant(server.url, callback.url).authorize_url())
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("Add a connection first").click()
-        page.get_by_role("combobox").last.select_option("service")
-        page.get_by_role("button", name="Continue").click()
-        page.get_by_label("url", exact=True).fill(service.url)
-        page.get_by_role("button", name="Save").click()
+        add_on_the_way(page, Assistant(server.url, callback.url), service)
         expect(page.get_by_text("Nobody has signed in at this service yet.")).to_be_visible()
         see(looks, page, "not signed in")
         page.get_by_role("link", name="Go on without").click()

@@ -123,12 +123,12 @@ def task_status_report(
     found, reasons = read_tasks(api, place, filters, fresh=forceRefresh, team_id=workspaceId)
     return {
         "scope": show_scope(place),
-        "total": len(found.tasks),
-        "byStatus": count_statuses(found.tasks),
-        "byPriority": count(priority_of(task) or "none" for task in found.tasks),
-        "byAssignee": count(name for task in found.tasks for name in people_of(task)),
-        "due": count_due(found.tasks, int(api.now * 1000)),
-        "samples": sample_by_status(found.tasks),
+        "total": len(found.items),
+        "byStatus": count_statuses(found.items),
+        "byPriority": count(priority_of(task) or "none" for task in found.items),
+        "byAssignee": count(name for task in found.items for name in people_of(task)),
+        "due": count_due(found.items, int(api.now * 1000)),
+        "samples": sample_by_status(found.items),
         "partial": bool(reasons),
         "partialReasons": reasons,
     }
@@ -159,9 +159,9 @@ def task_risk_report(
     found, reasons = read_tasks(api, place, filters, fresh=forceRefresh, team_id=workspaceId)
     return {
         "scope": show_scope(place),
-        "total": len(found.tasks),
+        "total": len(found.items),
         "riskWindowDays": dueWithinDays,
-        **judge_risk(found.tasks, int(api.now * 1000), dueWithinDays),
+        **judge_risk(found.items, int(api.now * 1000), dueWithinDays),
         "partial": bool(reasons),
         "partialReasons": reasons,
     }

@@ -44,7 +44,7 @@ def find_tasks(context: Context, query: str, limit: int) -> list[Hit]:
     tasks: list[dict[str, Any]] = []
     for workspace_id in list_workspaces(api):
         request = ask_workspace(workspace_id, subtasks=True, include_closed=True)
-        tasks += scan(api, request, limit=POOL_PAGES * PAGE, max_pages=POOL_PAGES).tasks
+        tasks += scan(api, request, limit=POOL_PAGES * PAGE, max_pages=POOL_PAGES).items
     return [show_hit(task) for task in rank_by_words(tasks, query, words_of, limit)]
 
 

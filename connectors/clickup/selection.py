@@ -10,8 +10,9 @@ from pydantic import Field
 from connectors.clickup.api import Api, Request
 from connectors.clickup.members import resolve
 from connectors.clickup.places import resolve_path
-from connectors.clickup.task_pages import MAX_PAGES, PAGE, Accept, Found, ask_list, ask_workspace, is_in_one_list, scan
+from connectors.clickup.task_pages import MAX_PAGES, PAGE, Accept, ask_list, ask_workspace, is_in_one_list, missing, scan
 from errors import ToolError
+from service_pages import Gathered
 
 KINDS = ("workspace", "space", "folder", "list")
 Person = Annotated[str, Field(pattern=r"\S", max_length=200)]
@@ -94,8 +95,8 @@ def find_people(api: Api, people: list[str], team_id: str | None) -> list[str]:
 
 def read_tasks(
     api: Api, place: Container, filters: Filters, *, fresh: bool = False, team_id: str | None = None, max_pages: int = MAX_PAGES
-) -> tuple[Found, list[str]]:
+) -> tuple[Gathered, list[str]]:
     """The tasks of a place that pass the filters, and why some may be missing."""
     request, accept = ask_container(api, place, filters, team_id)
     found = scan(api, request, limit=max_pages * PAGE, max_pages=max_pages, accept=accept, fresh=fresh)
-    return found, [] if found.complete else [f"Only the first {len(found.tasks)} tasks were read."]
+    return found, missing(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Annotated, Any, NotRequired
 
@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from connectors.clickup.api import Api, Request, objects
 from connectors.clickup.shapes import Name, TaskId, description_of, status_of, tags_of
 from errors import ToolError
-from service_pages import gather
+from service_pages import Gathered, gather
 
 PAGE = 100  # tasks on a page of ClickUp's
 MAX_PAGES = 10
@@ -42,14 +42,6 @@ class KnownTasks(TypedDict):
 TaskContext = Annotated[KnownTasks, Field(description="Tasks already known here; taskName is looked up among them first.")]
 
 
-@dataclass(frozen=True)
-class Found:
-    """Tasks that were found, and whether these are all there are."""
-
-    tasks: list[dict[str, Any]]
-    complete: bool
-
-
 def scan(
     api: Api,
     request: Request,
@@ -59,7 +51,7 @@ def scan(
     max_pages: int = MAX_PAGES,
     accept: Accept | None = None,
     fresh: bool = False,
-) -> Found:
+) -> Gathered:
     """The first tasks that a request finds and that are accepted, page by page: at most `limit`, from at most `max_pages`."""
 
     def ask(page: int) -> tuple[list[dict[str, Any]], int | None]:
@@ -69,17 +61,21 @@ def scan(
         return found, None if is_last else page + 1
 
     call = api.context.call
-    found = gather(ask, call=call, what="tasks", first=first_page, limit=limit, pages=max_pages, accept=accept)
-    return Found(found.items, found.is_complete)
+    return gather(ask, call=call, what="tasks", first=first_page, limit=limit, pages=max_pages, accept=accept)
 
 
-def take_page(api: Api, request: Request, page: int, size: int, accept: Accept | None) -> Found:
+def take_page(api: Api, request: Request, page: int, size: int, accept: Accept | None) -> Gathered:
     """One page of our own size. If nothing is filtered here, only ClickUp's pages that it lies on are read."""
     start = page * size
     first = 0 if accept else start // PAGE
     skipped = first * PAGE
     found = scan(api, request, limit=start + size - skipped, first_page=first, accept=accept)
-    return Found(found.tasks[start - skipped :], found.complete)
+    return replace(found, items=found.items[start - skipped :])
+
+
+def missing(found: Gathered) -> list[str]:
+    """Why some tasks may be missing."""
+    return [] if found.is_complete else [f"Only the first {len(found.items)} tasks were read."]
 
 
 def ask_workspace(team_id: str, **params: Any) -> Request:
@@ -156,7 +152,7 @@ def find_task_id(api: Api, task_id: str | None, name: str | None, context: dict[
     if len(known) == 1:
         return known[0]["id"]
     request = ask_workspace(api.team_id(), subtasks=True, include_closed=True)
-    ranked = rank(scan(api, request, limit=MAX_PAGES * PAGE, max_pages=5).tasks, name, 6)
+    ranked = rank(scan(api, request, limit=MAX_PAGES * PAGE, max_pages=5).items, name, 6)
     same = [task for _, task in ranked if str(task.get("name")).casefold() == name.casefold()]
     found = same or [task for _, task in ranked]
     if len(found) == 1:

@@ -26,7 +26,6 @@ from connectors.clickup.shapes import (
 from connectors.clickup.task_pages import (
     MAX_PAGES,
     PAGE,
-    Found,
     TaskContext,
     all_of,
     ask_list,
@@ -40,7 +39,7 @@ from connectors.clickup.task_pages import (
 )
 from errors import ToolError
 from fitting import Answer, Report
-from service_pages import gather
+from service_pages import Gathered, gather
 
 COMMENT_PAGE = 25  # comments on a page of ClickUp's
 Page = Annotated[int, Field(ge=0, le=1000, description="Which page; the first is 0.")]
@@ -231,14 +230,14 @@ def home_list(api: Api, task_id: str) -> str:
     return str(found["id"])
 
 
-def show_page(found: Found, page: int, *, filtered: bool, wanted: int) -> dict[str, Any]:
+def show_page(found: Gathered, page: int, *, filtered: bool, wanted: int) -> dict[str, Any]:
     """A page of tasks; it is partial if only the latest could be searched."""
-    short = filtered and not found.complete and len(found.tasks) < wanted
+    short = filtered and not found.is_complete and len(found.items) < wanted
     reasons = [f"Only the latest {MAX_PAGES * PAGE} tasks were searched. Narrow it down by list, tag or status."] if short else []
     return {
-        "tasks": [show_brief(task) for task in found.tasks],
+        "tasks": [show_brief(task) for task in found.items],
         "page": page,
-        "hasMore": not found.complete and not short,
+        "hasMore": not found.is_complete and not short,
         "partial": short,
         "partialReasons": reasons,
     }
@@ -257,17 +256,17 @@ def find_by_id(api: Api, query: str) -> dict[str, Any] | None:
         raise
 
 
-def read_pool(api: Api) -> Found:
+def read_pool(api: Api) -> Gathered:
     """The workspace's latest tasks, closed ones too."""
     return scan(api, ask_workspace(api.team_id(), subtasks=True, include_closed=True), limit=MAX_PAGES * PAGE)
 
 
-def show_matches(pool: Found, query: str, limit: int) -> list[dict[str, Any]]:
+def show_matches(pool: Gathered, query: str, limit: int) -> list[dict[str, Any]]:
     """The tasks that are like a query."""
-    return [{**show_brief(task), "score": score} for score, task in rank(pool.tasks, query, limit)]
+    return [{**show_brief(task), "score": score} for score, task in rank(pool.items, query, limit)]
 
 
-def report(pool: Found) -> dict[str, Any]:
+def report(pool: Gathered) -> dict[str, Any]:
     """Whether all tasks were looked at."""
-    reasons = [] if pool.complete else [f"Only the latest {len(pool.tasks)} tasks were searched."]
+    reasons = [] if pool.is_complete else [f"Only the latest {len(pool.items)} tasks were searched."]
     return {"partial": bool(reasons), "partialReasons": reasons}

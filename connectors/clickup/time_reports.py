@@ -27,7 +27,7 @@ from connectors.clickup.shapes import (
     status_of,
     tags_of,
 )
-from connectors.clickup.task_pages import MAX_PAGES, PAGE, Found, holds_words, is_in_one_list, scan
+from connectors.clickup.task_pages import MAX_PAGES, PAGE, holds_words, is_in_one_list, missing, scan
 from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, get_task
 from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of
 from errors import ToolError
@@ -91,7 +91,7 @@ def time_report_for_tag(
     place = Container("workspace", api.team_id(teamId))
     found, reasons = read_tasks(api, place, Filters(closed=True, subtasks=includeSubtasks, tags=[tag]), team_id=teamId)
     scope = {"type": place.kind, "id": place.id, "tag": tag}
-    return report(api, scope, found.tasks, reasons, from_, to, workspace=place.id)
+    return report(api, scope, found.items, reasons, from_, to, workspace=place.id)
 
 
 @reads(title="Time report for a space's tag", streams=True)
@@ -105,7 +105,7 @@ def time_report_for_space_tag(
 ) -> TimeReport:
     """Sum up the time spent on tasks with a tag, in one space. Without a range: the last 30 days."""
     found, reasons = read_tasks(api, Container("space", spaceId), Filters(closed=True, subtasks=includeSubtasks, tags=[tag]))
-    return report(api, {"type": "space", "id": spaceId, "tag": tag}, found.tasks, reasons, from_, to)
+    return report(api, {"type": "space", "id": spaceId, "tag": tag}, found.items, reasons, from_, to)
 
 
 @reads(title="Time report for a container", streams=True)
@@ -123,7 +123,7 @@ def time_report_for_container(
     filters = Filters(closed=True, subtasks=includeSubtasks, many_lists=includeTasksInMultipleLists)
     found, reasons = read_tasks(api, place, filters)
     workspace = containerId if containerType == "workspace" else None
-    return report(api, {"type": place.kind, "id": place.id}, found.tasks, reasons, from_, to, workspace=workspace)
+    return report(api, {"type": place.kind, "id": place.id}, found.items, reasons, from_, to, workspace=workspace)
 
 
 @reads(title="Time report for a selection", streams=True)
@@ -180,16 +180,16 @@ def select(
         tasks = [task, *(objects(task, "subtasks") if filters.subtasks else [])]
         return {"type": "task", "id": task_id}, [task for task in tasks if passes(task, filters)], []
     if view_id:
-        found: Found = scan(
+        found = scan(
             api,
             Request("GET", "/v2/view/{view_id}/task", {"view_id": view_id}),
             limit=MAX_PAGES * PAGE,
             accept=lambda task: passes(task, filters),
         )
-        return {"type": "view", "id": view_id}, found.tasks, missing(found)
+        return {"type": "view", "id": view_id}, found.items, missing(found)
     place = choose_container(api, workspace=named["workspace"], space=named["space"], list_=named["list"])
     found, reasons = read_tasks(api, place, filters, team_id=named["workspace"])
-    return {"type": place.kind, "id": place.id}, found.tasks, reasons
+    return {"type": place.kind, "id": place.id}, found.items, reasons
 
 
 def passes(task: dict[str, Any], filters: Filters) -> bool:
@@ -200,11 +200,6 @@ def passes(task: dict[str, Any], filters: Filters) -> bool:
         and (not filters.tags or bool(set(filters.tags) & set(tags_of(task))))
         and (not filters.statuses or status_of(task).get("status") in filters.statuses)
     )
-
-
-def missing(found: Found) -> list[str]:
-    """Why some tasks may be missing."""
-    return [] if found.complete else [f"Only the first {len(found.tasks)} tasks were read."]
 
 
 # --- the sums ---
