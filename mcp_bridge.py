@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +81,8 @@ class Bridge:
         self._listeners = Listeners(db, toolbox, watches, clock)
         self._stream_limit = settings.threads - 1  # one thread is left for /healthz
         self._listen_limit = max(settings.threads // 4, 1)  # who only listens shall not keep others from calling
-        self._streams: dict[streams.EventStream, RequestCall] = {}
+        self._streams: dict[streams.EventStream, RequestCall | None] = {}  # None: it only listens
+        self._door = threading.Lock()  # held by whoever counts the streams, and lets one more in
         self._workers = ThreadPoolExecutor(self._stream_limit, thread_name_prefix="stream")
         self._running: set[tuple[Sender, str | int, RequestCall]] = set()  # with the request's id
 
@@ -106,8 +108,9 @@ class Bridge:
         """Cancel what streams, and end its streams: the server is going down."""
         self._listeners.stop()
         for stream, call in list(self._streams.items()):
-            call.cancelled.set()
-            stream.stop()
+            if call:
+                call.cancelled.set()
+                stream.stop()
 
     def _serve(self, environ: Environ) -> Answer:
         """Who may speak here at all; then who it is; then what was said. The order is what a stranger can learn from it."""
@@ -216,8 +219,6 @@ class Bridge:
 
     def _answer_stream(self, turn: Turn, earlier: Earlier) -> Answer:
         """Work in a thread of its own, and stream what it says; plain JSON if it ends at once without a word."""
-        if self._is_full():
-            raise ProtocolError(INTERNAL_ERROR, "Too many streams are open; try again soon", status=503)
         modern = turn.request.modern
         stream = streams.EventStream(
             turn.environ.get("gunicorn.socket"),
@@ -225,7 +226,7 @@ class Bridge:
             on_end=lambda: self._streams.pop(stream, None),
         )
         call = self._make_call(turn, earlier, stream)
-        self._streams[stream] = call
+        self._let_in(stream, call, ProtocolError(INTERNAL_ERROR, "Too many streams are open; try again soon", status=503))
         outcome = self._workers.submit(self._run, turn, call)
         outcome.add_done_callback(lambda done: stream.finish(None if call.cancelled.is_set() else done.result()[1]))
         if stream.is_silent_after(IMPATIENT_SECONDS if call.wants_progress else QUIET_SECONDS):
@@ -233,9 +234,17 @@ class Bridge:
             return json_answer(*outcome.result())
         return Answer(200, streams.HEADERS, stream)
 
-    def _is_full(self) -> bool:
-        """Whether as many streams are open as there may be at all."""
-        return len(self._streams) + len(self._listeners) >= self._stream_limit
+    def _let_in(self, stream: streams.EventStream, call: RequestCall | None, full: ProtocolError) -> None:
+        """Count a stream in until both its ends are closed. Raises `full` if there is no room for one more of its kind."""
+        with self._door:
+            listening = list(self._streams.values()).count(None)
+            has_room = len(self._streams) < self._stream_limit and (call is not None or listening < self._listen_limit)
+            if has_room:
+                self._streams[stream] = call
+        if not has_room:
+            stream.finish()
+            stream.close()
+            raise full
 
     def _listen(self, turn: Turn) -> Answer:
         """A stream that stays open and tells of changes (MCP 2026-07-28, basic/utilities/subscriptions)."""
@@ -254,13 +263,13 @@ class Bridge:
 
     def _open_stream(self, environ: Environ, make: Callable[..., Listener], caller: Any, full: ProtocolError) -> Answer:
         """A stream for a listener. Raises `full` if there is no room for one more that only listens."""
-        if self._is_full() or len(self._listeners) >= self._listen_limit:
-            raise full
         stream = streams.EventStream(
             environ.get("gunicorn.socket"),
             on_close=lambda: self._listeners.remove(listener),
+            on_end=lambda: self._streams.pop(stream, None),
         )
         listener = make(stream, functools.partial(self._find_caller, environ), caller)
+        self._let_in(stream, None, full)
         try:
             self._listeners.add(listener)
         except BaseException:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +54,6 @@ def finish(child: Child) -> int | None:
 def is_there(pid: int) -> bool:
     """Whether a process runs. A zombie counts: somebody forgot it."""
     return os.path.exists(f"/proc/{pid}")
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """Wait for something that another process or thread does; what the condition answered."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-    return answer
 
 
 def processes_with(marker: str) -> list[int]:

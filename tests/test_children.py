@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from nursery import Kept, finish, is_there, make_children, output_of, start, wait_until
+from nursery import Kept, finish, is_there, make_children, output_of, start
+from patience import wait_until
 
 import children as children_module
 import jail

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import MASTER_KEY, NOW
 from household import House, opened, send
-from nursery import CHILD, wait_until
+from nursery import CHILD
+from patience import wait_until
 
 from app import list_tasks
 from child_folders import make_folder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from conftest import NOW
 from fake_upstreams import FakeServer, a_tool
 from gateway_house import GatewayHouse
+from patience import wait_until
 
 import discovery as module
 from crypto import Vault
@@ -28,14 +28,6 @@ def house(db: Database, vault: Vault) -> Iterator[GatewayHouse]:
     built = GatewayHouse(db, vault)
     yield built
     built.discovery.stop()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait, but not for ever."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
 
 
 def names(house: GatewayHouse, connection: str, kind: str = "tool") -> dict[str, bool]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from patience import wait_until
 
 from errands import LATE_MAX, Errand, Errands, Job, take_turns
 from errors import Cancelled, FetchError, ProtocolError, ToolError, UpstreamRefused
@@ -33,14 +34,6 @@ def send_out(errands: Errands, *runs, seconds: float = 5, call: Call | None = No
     jobs = [Job(number, run) for number, run in enumerate(runs)]
     answers = errands.run_all(jobs, call or Call(), seconds=seconds)
     return [str(answer) if isinstance(answer, ToolError) else answer for answer in answers]
-
-
-def wait_until(holds) -> None:
-    for _ in range(500):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 def test_jobs_run_side_by_side_and_answer_in_order(errands):

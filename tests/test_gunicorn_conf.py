@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nursery import is_there, wait_until
+from nursery import is_there
+from patience import wait_until
 from server import ROOT, Server, base_environ, free_port, running_gunicorn, running_server, start
 
 pytestmark = pytest.mark.server

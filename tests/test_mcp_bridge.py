@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as some
+from patience import wait_until
 from werkzeug.test import Client
 
 from errors import InvalidToken, ProtocolError, StorageError, ToolError, TooManyRequests
@@ -557,6 +559,22 @@ def test_streams_leave_a_thread_for_others(bridge, post, waiting):
     for stream in streams:
         stream.close()
     assert waiting.cancelled.wait(5)
+
+
+def test_streams_that_come_at_the_same_moment_leave_a_thread_too(bridge, waiting, monkeypatch):
+    together, make_call = threading.Barrier(4, timeout=10), bridge._make_call
+    monkeypatch.setattr(bridge, "_make_call", lambda *of: (together.wait(), make_call(*of))[1])
+
+    with ThreadPoolExecutor(4) as clients:
+        begun = [clients.submit(open_stream, bridge, MODERN_WAIT, modern_headers("tools/call", "wait")) for _ in range(4)]
+    answers = [answer.result() for answer in begun]
+
+    assert sorted(status[:3] for status, _ in answers) == ["200", "200", "503", "503"]
+    for status, answer in answers:
+        if status.startswith("200"):
+            answer.close()
+    assert waiting.cancelled.wait(5)
+    wait_until(lambda: not bridge._streams)
 
 
 def test_stopping_the_server_ends_the_streams(bridge, waiting):

@@ -14,6 +14,7 @@ from grants import make_fixture_token
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitResult
+from patience import wait_until
 from server import Server, running_server
 
 pytestmark = pytest.mark.server
@@ -64,14 +65,6 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     return read
 
 
-def comes_true(condition, seconds: float = PATIENCE) -> bool:
-    """Whether a condition holds before the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
 def count(server: Server, line: str) -> int:
     return server.log.count(line)
 
@@ -86,7 +79,7 @@ def test_more_streams_than_threads_leave_the_server_answering(server):
         assert states == [b"200"] * 3 + [b"503"] * 3
         assert server.answers()
         cancels = count(server, "the fixture was cancelled")
-    assert comes_true(lambda: count(server, "the fixture was cancelled") == cancels + 3)
+    wait_until(lambda: count(server, "the fixture was cancelled") == cancels + 3)
 
 
 def test_a_broken_connection_cancels_at_once_in_the_stateless_era(server):
@@ -94,9 +87,9 @@ def test_a_broken_connection_cancels_at_once_in_the_stateless_era(server):
     with connect(server) as connection:
         connection.sendall(call(server, "wait_until_cancelled", modern=True))
         assert b": open" in read_until(connection, b": open")
-        assert comes_true(lambda: count(server, "the fixture waits") == waits + 1)
+        wait_until(lambda: count(server, "the fixture waits") == waits + 1)
 
-    assert comes_true(lambda: count(server, "the fixture was cancelled") == cancels + 1)
+    wait_until(lambda: count(server, "the fixture was cancelled") == cancels + 1)
 
 
 @pytest.mark.parametrize("kind", ["declared", "chunked"])
@@ -127,7 +120,7 @@ def test_stopping_does_not_wait_for_streams(tmp_path):
         with connect(server) as modern, connect(server) as handshake:
             modern.sendall(call(server, "wait_until_cancelled", modern=True))
             handshake.sendall(call(server, "wait_until_cancelled", modern=False))
-            assert comes_true(lambda: count(server, "the fixture waits") == 2)
+            wait_until(lambda: count(server, "the fixture waits") == 2)
             began = time.monotonic()
 
             assert server.stop() == 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from types import SimpleNamespace
 
 import pytest
 from conftest import NOW
 from grants import DAY, put_test_client
 from house import Clock, House
+from patience import wait_until
 from server import MASTER_KEY
 from telling_server import MODERN, NO_STREAM, SUBSCRIPTION, TELLS, TellingServer
 from werkzeug.test import Client
@@ -100,7 +100,7 @@ def refusing(older):
 def anew(world):
     world.teller.wait(lambda teller: teller.wanted == [])
     world.teller.refused = set()
-    wait_for(lambda: not len(world.house.gate.bridge._listeners))
+    wait_until(lambda: not len(world.house.gate.bridge._listeners))
     for who in (world.alice, world.bob):
         sign_in(world.house, who)
     return world
@@ -202,13 +202,6 @@ def open_stream(who):
 
 def code_of(response):
     return response.status_code, response.get_json()["error"]["code"]
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
 
 
 # --- clients of the stateless era ---
@@ -377,7 +370,7 @@ def test_a_session_that_only_listens_stays_in_use(world):
     with open_stream(world.alice):
         world.house.clock.forward(mcp_sessions.SEEN_EVERY_SECONDS)
         rows = "SELECT max(seen_at) AS seen_at FROM mcp_sessions"
-        wait_for(lambda: world.house.db.query(rows)[0]["seen_at"] >= int(world.house.clock()))
+        wait_until(lambda: world.house.db.query(rows)[0]["seen_at"] >= int(world.house.clock()))
     world.house.clock.forward(-mcp_sessions.SEEN_EVERY_SECONDS)
 
 

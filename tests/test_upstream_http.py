@@ -28,6 +28,7 @@ from fake_upstream import (
     older,
     question,
 )
+from patience import wait_until
 from raw_server import RawServer, drip, plain
 
 import upstream_http
@@ -110,15 +111,6 @@ def link_to() -> Iterator[Callable[..., HttpLink]]:
 
 def ignore(method: str, params: Mapping[str, Any]) -> None:
     """For who does not listen."""
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 5) -> Any:
-    """Until it is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert found
-    return found
 
 
 # --- how it begins ---
@@ -543,7 +535,7 @@ def test_a_server_that_does_not_answer_in_time_is_told_to_stop(upstream, link_to
     with pytest.raises(UpstreamError, match="did not answer in time"):
         link.request("tools/call", CALL, Call())
     assert time.monotonic() - started < 3
-    told = wait_for(lambda: [asked for asked in server.asked if asked.method == "notifications/cancelled"])
+    told = wait_until(lambda: [asked for asked in server.asked if asked.method == "notifications/cancelled"])
     called = next(asked for asked in server.asked if asked.method == "tools/call")
     assert told[0].message["params"] == {"requestId": called.message["id"]}
 
@@ -852,7 +844,7 @@ def test_a_newer_server_is_asked_to_tell_of_changed_lists(upstream, link_to):
     link = link_to(server, hear=lambda method, params: heard.append(method))
     assert "subscriptions/listen" not in server.methods()
     link.request("tools/list", {}, Call())
-    wait_for(lambda: "notifications/tools/list_changed" in heard)
+    wait_until(lambda: "notifications/tools/list_changed" in heard)
     asked = next(asked for asked in server.asked if asked.method == "subscriptions/listen")
     assert asked.message["params"]["notifications"] == {"toolsListChanged": True, "promptsListChanged": True}
     assert (asked.headers["mcp-method"], asked.headers["mcp-protocol-version"]) == ("subscriptions/listen", MODERN)
@@ -866,7 +858,7 @@ def test_an_older_server_tells_on_a_stream_that_is_taken_up_again(upstream, link
     answers = iter([once, once])
     server = upstream(older(TELLS, GET=lambda asked: next(answers, plain(b"", "405 Method Not Allowed"))))
     link_to(server, hear=lambda method, params: heard.append(method)).request("tools/list", {}, Call())
-    wait_for(lambda: server.methods().count("GET") == 3)
+    wait_until(lambda: server.methods().count("GET") == 3)
     assert heard[len(TELLS) :] == ["notifications/tools/list_changed"] * 2  # the first ones are our own: what may have changed
     streams = [asked for asked in server.asked if asked.verb == "GET"]
     assert [asked.headers.get("last-event-id") for asked in streams] == [None, "e-1", "e-1"]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_upstream_http import Ear, ignore, wait_for
+from patience import wait_until
+from test_upstream_http import Ear, ignore
 
 from errors import Cancelled, UpstreamRefused
 from fetch import Fetcher
@@ -37,7 +38,7 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     command = [sys.executable, str(ROOT / "tests" / "sdk_server.py"), kind, str(port), *revision]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path_factory.mktemp("peer"))
     try:
-        wait_for(lambda: is_open(port), 30)
+        wait_until(lambda: is_open(port))
         yield request.param, port
     finally:
         process.kill()

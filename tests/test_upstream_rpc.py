@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from patience import wait_until
 
 from errors import Cancelled, InputRequired, ProtocolError, ToolError, UpstreamError, UpstreamRefused
 from tools import Call
@@ -501,12 +502,3 @@ def test_what_goes_wrong_in_a_callers_own_code_is_not_hidden(rpc: Rpc, wire: Wir
         with pytest.raises(ZeroDivisionError):
             answer.result()
     assert wire.sent[1:] == [note("notifications/cancelled", requestId=1)]
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    """Wait for another thread."""
-    for _ in range(500):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it did not happen")

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from fake_upstream import MODERN, OLDER, STREAM, Asked, FakeUpstream, answered, chunk, event, note, question
+from patience import wait_until
 from raw_server import RawServer, plain
-from test_upstream_http import CALL, DONE, FORBIDDEN, Ear, Key, ignore, wait_for
+from test_upstream_http import CALL, DONE, FORBIDDEN, Ear, Key, ignore
 
 import upstream_sse
 from errors import Cancelled, SignInNeeded, UpstreamError, UpstreamRefused
@@ -123,7 +124,7 @@ def test_a_newer_server_is_spoken_to_as_one(start, link_to):
     assert (link.greeting.version, link.greeting.is_modern) == (MODERN, True)
     assert link.request("tools/call", CALL, Call()) == DONE
     assert server.methods() == ["GET", "server/discover", "subscriptions/listen", "tools/call"]
-    wait_for(lambda: heard == ["notifications/tools/list_changed"])
+    wait_until(lambda: heard == ["notifications/tools/list_changed"])
 
 
 def test_a_server_that_keeps_silent_about_what_it_does_not_know_is_greeted_as_an_older_one(start, link_to, monkeypatch):
@@ -254,7 +255,7 @@ def test_cancelling_tells_the_server_and_drops_what_comes_later(start, link_to):
     threading.Timer(0.1, call.cancelled.set).start()
     with pytest.raises(Cancelled):
         link.request("tools/call", CALL, call)
-    assert wait_for(lambda: "notifications/cancelled" in server.methods())
+    wait_until(lambda: "notifications/cancelled" in server.methods())
     assert link.request("tools/list", {}, Call()) == DONE
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import npm
 import pytest
-from nursery import Kept, make_children, target, wait_until
+from nursery import Kept, make_children, target
+from patience import wait_until
 
 import upstream_stdio
 from children import Children
