@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Response, g, request
@@ -13,19 +12,20 @@ from errors import NotFound
 from guarded import list_choices
 from offers import describe_offer
 from signins import about, note
-from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request
+from store.authorizations import AuthorizationRequest, claim_request, decide_request, find_request, keep_code
 from store.clients import find_client, mark_approved
+from store.codes import insert_code, insert_code_again
 from store.connections import Connection, list_connections
 from store.members import list_members
-from store.profiles import Profile, find_choice, list_granted_profiles, list_profiles, put_grant
+from store.profiles import FeatureSet, Profile, find_choice, list_granted_profiles, list_profiles, put_grant
 from store.sessions import insert_session
-from store.tokens import insert_code
 from store.upstreams import list_upstreams
 from store.user_clients import find_note, lift_pause
 from store.users import User
 from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
 
 bp = Blueprint("connect", __name__)
+REPEAT_SECONDS = 10  # a double click arrives within these, over a slow line too
 
 
 @bp.route("/connect", methods=["GET", "POST"])
@@ -34,8 +34,27 @@ def connect() -> Response:
     g.leaves_for_client = True
     request_id = request.values.get("request", "")
     user = current_user(here="/connect?" + urlencode({"request": request_id}) if request.method == "POST" else None)
-    wanted = open_request(request_id)
+    wanted = find_own_request(request_id)
     about(client_id=wanted.client_id, request_id=wanted.id, user_id=user.id)
+    if wanted.decided_at is None:
+        with suppress(NotFound):  # it was decided meanwhile: of two decisions at the same moment one counts
+            return answer(user, wanted)
+        wanted = find_own_request(request_id)
+    return answer_again(user, wanted)
+
+
+def find_own_request(request_id: str) -> AuthorizationRequest:
+    """The request that this browser brought. Raises Refused for any other."""
+    wanted = find_request(state().db, request_id, browser_hash())
+    if wanted is None:
+        raise Refused(403, "Start again from the assistant, in this browser.", "This sign-in belongs to another browser")
+    return wanted
+
+
+def answer(user: User, wanted: AuthorizationRequest) -> Response:
+    """Answer a request that is still to be decided. Raises NotFound if it is decided meanwhile."""
+    if wanted.expires_at <= now():
+        raise over()
     if not offered_profiles(user, wanted):
         return refuse_address(user, wanted)
     if request.method == "GET":
@@ -44,14 +63,15 @@ def connect() -> Response:
     return decide(user, wanted) if decide else ask(user, wanted, "Please approve or deny.")
 
 
-def open_request(request_id: str) -> AuthorizationRequest:
-    """The request that this browser brought, if it is still to be decided. Raises Refused with what to do otherwise."""
-    wanted = find_request(state().db, request_id, browser_hash())
-    if wanted is None:
-        raise Refused(403, "Start again from the assistant, in this browser.", "This sign-in belongs to another browser")
-    if wanted.decided_at is not None or wanted.expires_at <= now():
+def answer_again(user: User, wanted: AuthorizationRequest) -> Response:
+    """Answer the second click of a double one like the first, whose answer the browser does not wait for any more.
+
+    Raises Refused for anything else about a request that is decided.
+    """
+    decide_again = DECISIONS_AGAIN.get(request.form.get("decision", ""))
+    if decide_again is None or now() >= (wanted.decided_at or 0) + REPEAT_SECONDS:
         raise over()
-    return wanted
+    return decide_again(user, wanted)
 
 
 def over() -> Refused:
@@ -118,8 +138,7 @@ def refuse_address(user: User, wanted: AuthorizationRequest) -> Response:
     The client hears of it only if this person has let it in before (RFC 9700 §4.11.2); else the person is told, and can mend it.
     """
     if list_granted_profiles(state().db, user.id, wanted.client_id):
-        with once():
-            decide_request(state().db, wanted.id, now=now())
+        decide_request(state().db, wanted.id, now=now())
         note("consent_shown", "invalid_target")
         parameters = {"error": "invalid_target", "error_description": "This person has no profile at that address."}
         return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
@@ -131,23 +150,13 @@ def refuse_address(user: User, wanted: AuthorizationRequest) -> Response:
 # --- decisions ---
 
 
-@contextmanager
-def once() -> Iterator[None]:
-    """Of two decisions at the same moment one counts, and the other is told that it came too late."""
-    try:
-        yield
-    except NotFound:
-        raise over() from None
-
-
 def approve(user: User, wanted: AuthorizationRequest) -> Response:
     """Grant, open a session, issue a code and send the browser back, all or nothing."""
-    form, settings = request.form, state().settings
-    chosen = find_choice(state().db, offered_profiles(user, wanted), form.get("profile"), form.get("feature_set"))
+    settings, chosen = state().settings, find_chosen(user, wanted)
     if chosen is None:
         return ask(user, wanted, "Please choose a profile and what the assistant may do.")
     profile, feature_set = chosen
-    with once(), state().db.write() as run:
+    with state().db.write() as run:
         claim_request(run, wanted.id, now())
         mark_approved(run, wanted.client_id, now())
         lift_pause(run, user.id, wanted.client_id)
@@ -159,17 +168,47 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
             run, session_id, wanted.client_id, wanted.redirect_uri, wanted.code_challenge, lifetime=settings.code_ttl_seconds,
             now=now(),
         )  # fmt: skip
+        keep_code(run, wanted.id, code)
     note("consent", session_id=session_id)
     return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
 
 
+def approve_again(user: User, wanted: AuthorizationRequest) -> Response:
+    """Send the browser back with another code for the same session. Raises Refused if one was redeemed, or the choice differs."""
+    chosen, code = find_chosen(user, wanted), None
+    if chosen:
+        with state().db.write() as run:
+            code = insert_code_again(run, wanted.id, chosen[0].id, chosen[1].id, now())
+    if code is None:
+        raise over()
+    return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
+
+
+def find_chosen(user: User, wanted: AuthorizationRequest) -> tuple[Profile, FeatureSet] | None:
+    """The profile and the feature set that the form names, if they are on offer."""
+    form = request.form
+    return find_choice(state().db, offered_profiles(user, wanted), form.get("profile"), form.get("feature_set"))
+
+
 def deny(user: User, wanted: AuthorizationRequest) -> Response:
     """Close the request and tell the client so; nothing is kept (RFC 6749 §4.1.2.1)."""
-    with once():
-        decide_request(state().db, wanted.id, now=now())
+    decide_request(state().db, wanted.id, now=now())
     note("consent", "access_denied")
+    return refuse(wanted)
+
+
+def deny_again(user: User, wanted: AuthorizationRequest) -> Response:
+    """Tell the client once more. Raises Refused if the person had approved."""
+    if wanted.code_hash is not None:
+        raise over()
+    return refuse(wanted)
+
+
+def refuse(wanted: AuthorizationRequest) -> Response:
+    """Send the browser back with the refusal."""
     parameters = {"error": "access_denied", "error_description": "The person did not approve."}
     return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
 
 
 DECISIONS = {"approve": approve, "deny": deny}
+DECISIONS_AGAIN = {"approve": approve_again, "deny": deny_again}

@@ -16,14 +16,13 @@ from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenReq
 from signins import about, note, noted
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request, is_challenge_known
 from store.clients import Client, find_client
+from store.codes import find_code, redeem_code
 from store.profiles import list_granted_profiles
 from store.tokens import (
     Lifetimes,
     TokenPair,
-    find_code,
     find_issued,
     find_refresh,
-    redeem_code,
     revoke_token,
     trade_refresh,
 )

@@ -23,7 +23,8 @@ from errors import (
     UnsupportedResponseType,
 )
 from store.clients import Client, find_client
-from store.tokens import Code, Refresh
+from store.codes import Code
+from store.tokens import Refresh
 
 SCOPES = ("mcp", "offline_access")
 STATE_MAX = 4096

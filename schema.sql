@@ -242,7 +242,8 @@ CREATE TABLE authorization_requests (
     code_challenge TEXT NOT NULL,                         -- S256 (RFC 7636)
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
-    decided_at     INTEGER                                -- null: still open
+    decided_at     INTEGER,                               -- null: still open
+    code_hash      TEXT                                   -- of the first code that approving gave; null: none
 );
 CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
 CREATE INDEX authorization_requests_by_challenge ON authorization_requests (code_challenge); -- has one come before?
@@ -262,7 +263,7 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_by_grant ON sessions (grant_id);
 
--- store/tokens.py
+-- store/codes.py
 -- An authorization code. A spent one is kept as long as its session, to recognise a replay.
 CREATE TABLE codes (
     code_hash      TEXT PRIMARY KEY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from crypto import hash_token
 from db import Database, Run
 from errors import NotFound
 
@@ -24,6 +25,7 @@ class AuthorizationRequest:
     code_challenge: str
     expires_at: int
     decided_at: int | None = None
+    code_hash: str | None = None
 
 
 def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> None:
@@ -38,7 +40,7 @@ def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> 
                 (:id, :browser_hash, :client_id, :redirect_uri, :state, :scope, :resource, :code_challenge,
                  :now, :expires_at)
             """,
-            **{name: value for name, value in asdict(request).items() if name != "decided_at"},
+            **{name: value for name, value in asdict(request).items() if name not in ("decided_at", "code_hash")},
             now=now,
         )
 
@@ -62,7 +64,7 @@ def find_request(db: Database, request_id: str, browser_hash: str) -> Authorizat
     rows = db.query(
         """
         SELECT id, browser_hash, client_id, redirect_uri, state, scope, resource, code_challenge, expires_at,
-            decided_at
+            decided_at, code_hash
         FROM authorization_requests
         WHERE id = :id AND browser_hash = :browser_hash
         """,
@@ -100,6 +102,19 @@ def claim_request(run: Run, request_id: str, now: int) -> None:
     )
     if not claimed:
         raise NotFound("this authorization request was decided already")
+
+
+def keep_code(run: Run, request_id: str, code: str) -> None:
+    """Remember which code approving gave, in an open transaction."""
+    run(
+        """
+        UPDATE authorization_requests
+        SET code_hash = :code_hash
+        WHERE id = :id
+        """,
+        id=request_id,
+        code_hash=hash_token(code),
+    )
 
 
 def decide_request(db: Database, request_id: str, *, now: int) -> None:

@@ -1,4 +1,4 @@
-"""Codes and tokens: how they are issued, traded, recognised and taken back. Knows SQL, not HTTP."""
+"""Tokens: how they are issued, traded, recognised and taken back. Knows SQL, not HTTP."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ from store.sessions import close_session, is_alive
 
 SIBLINGS_MAX = 5
 KEEP_EXPIRED_SECONDS = 7 * 86400
-
-
-@dataclass(frozen=True)
-class Code:
-    """What a code is bound to. `used` codes stay, so that a replay is recognised."""
-
-    code_hash: str
-    session_id: str
-    client_id: str
-    redirect_uri: str
-    code_challenge: str
-    resource: str
-    scope: str
-    expires_at: int
-    used: bool
-    session_alive: bool
 
 
 @dataclass(frozen=True)
@@ -97,78 +81,6 @@ class Issued:
     created_at: int
     expires_at: int
     active: bool
-
-
-# --- codes ---
-
-
-def insert_code(
-    run: Run, session_id: str, client_id: str, redirect_uri: str, code_challenge: str, *, lifetime: int, now: int
-) -> str:
-    """Issue a code for a session, in an open transaction; answers it in clear."""
-    code = new_token("mcp_ac_")
-    run(
-        """
-        INSERT INTO codes
-            (code_hash, session_id, client_id, redirect_uri, code_challenge, created_at, expires_at)
-        VALUES
-            (:code_hash, :session_id, :client_id, :redirect_uri, :code_challenge, :now, :expires_at)
-        """,
-        code_hash=hash_token(code),
-        session_id=session_id,
-        client_id=client_id,
-        redirect_uri=redirect_uri,
-        code_challenge=code_challenge,
-        now=now,
-        expires_at=now + lifetime,
-    )
-    return code
-
-
-def find_code(db: Database, code: str, *, now: int) -> Code | None:
-    """What a code is bound to, spent or not; None if there is no such code."""
-    rows = db.query(
-        """
-        SELECT c.code_hash, c.session_id, c.client_id, c.redirect_uri, c.code_challenge, s.resource, s.scope, c.expires_at,
-            c.used_at, s.ended_at, s.expires_at AS session_expires_at
-        FROM codes c
-        JOIN sessions s ON s.id = c.session_id
-        WHERE c.code_hash = :code_hash
-        """,
-        code_hash=hash_token(code),
-    )
-    if not rows:
-        return None
-    row = rows[0]
-    return Code(
-        row["code_hash"], row["session_id"], row["client_id"], row["redirect_uri"], row["code_challenge"], row["resource"],
-        row["scope"], row["expires_at"], row["used_at"] is not None, is_alive(row, now),
-    )  # fmt: skip
-
-
-def redeem_code(db: Database, code: Code, lifetimes: Lifetimes, *, now: int) -> TokenPair:
-    """Spend a code that passed every check. Of many at once one wins; each other is a valid replay and ends the session.
-
-    Raises InvalidGrant then, after the ending is committed (OAuth 2.1 §4.1.3).
-    """
-    with db.write() as run:
-        spent = run(
-            """
-            UPDATE codes
-            SET used_at = :now
-            WHERE code_hash = :code_hash AND used_at IS NULL
-            RETURNING code_hash
-            """,
-            code_hash=code.code_hash,
-            now=now,
-        )
-        if spent:
-            return mint_tokens(run, code.session_id, None, lifetimes, now)
-        close_session(run, code.session_id, "code_replayed", now)
-    raise InvalidGrant("This code was already used. The session that came from it has been ended.")
-
-
-# --- tokens ---
 
 
 def mint_tokens(run: Run, session_id: str, parent_hash: str | None, lifetimes: Lifetimes, now: int) -> TokenPair:

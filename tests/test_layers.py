@@ -46,7 +46,7 @@ FLOORS = {
     "3.6": "definition_parts upstream_http upstream_metadata upstream_sse upstream_stdio",
     "3.55": "server_definitions",
     "3.5": "client_assertions definitions",
-    "3.2": "store.emulated_documents store.features store.profiles store.upstream_signins",
+    "3.2": "store.codes store.emulated_documents store.features store.profiles store.upstream_signins",
     "3": "store.*",
     "2.97": "upstream_watch",
     "2.95": "upstream_listen",

@@ -29,10 +29,11 @@ from crypto import new_id
 from errors import InvalidToken
 from store.clients import Client as StoredClient
 from store.clients import put_client
+from store.codes import insert_code
 from store.connections import list_connections
 from store.profiles import list_feature_sets, list_profiles, put_grant
 from store.sessions import insert_session, purge_sessions
-from store.tokens import insert_code, purge_tokens
+from store.tokens import purge_tokens
 from store.users import User, create_login
 
 ACCESS, REFRESH, SESSION, GRACE = 300, 600, 1000, 30

@@ -1,10 +1,9 @@
-"""What pages refuse: forged forms, other people's things, second decisions, a look at secrets. How they look: test_pages.py."""
+"""What pages refuse: forged forms, other people's things, a look at secrets. Decisions: test_decisions.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import NOW
@@ -145,7 +144,7 @@ def test_bob_cannot_put_a_connection_into_alices_profile_nor_grant_it(house: Hou
     assert list_sessions(house.db, house.bob.id, now=NOW) == []
 
 
-# --- one request, one browser, one decision ---
+# --- one request, one browser ---
 
 
 def test_a_request_that_is_unknown_or_anothers_is_403(house: House, alice: Client, bob: Client):
@@ -153,17 +152,6 @@ def test_a_request_that_is_unknown_or_anothers_is_403(house: House, alice: Clien
         assert alice.get(path).status_code == 403
     stolen = {"request": house.ask(bob).split("=")[1], "profile": "home", "feature_set": "all", "decision": "approve"}
     assert send(alice, "/connect", **stolen).status_code == 403
-
-
-@pytest.mark.parametrize("decision", ["approve", "deny"])
-def test_a_decision_counts_once(house: House, alice: Client, decision: str):
-    path = house.ask(alice)
-    form = {"request": path.split("=")[1], "profile": "home", "feature_set": "all", "decision": decision}
-    first, second, look = send(alice, "/connect", **form), send(alice, "/connect", **form), alice.get(path)
-    assert (first.status_code, second.status_code, look.status_code) == (303, 400, 400)
-    assert "<h1>This sign-in is over</h1>" in second.text
-    assert second.text == look.text
-    assert ("code" in parse_qs(urlsplit(first.headers["Location"]).query)) is (decision == "approve")
 
 
 def test_a_request_expires(house: House, alice: Client):

@@ -7,6 +7,7 @@ from grants import make_grant
 
 from crypto import s256
 from errors import InvalidGrant
+from store.codes import find_code, insert_code, redeem_code
 from store.sessions import close_session, insert_session
 from store.tokens import (
     REPLAYED,
@@ -14,13 +15,10 @@ from store.tokens import (
     TOO_OFTEN,
     Lifetimes,
     find_caller,
-    find_code,
     find_refresh,
-    insert_code,
     judge_reuse,
     mint_tokens,
     purge_tokens,
-    redeem_code,
     trade_refresh,
 )
 
@@ -71,6 +69,15 @@ def test_a_code_is_redeemed_once_and_its_replay_ends_the_session_before_it_is_re
         redeem_code(db, code, LIFETIMES, now=NOW)
     assert end_reason(db, session_id) == "code_replayed"
     assert find_caller(db, tokens.access_token) is None
+
+
+def test_of_two_codes_for_one_session_one_is_redeemed_and_the_other_is_no_replay(db, session_id):
+    one, other = make_code(db, session_id), make_code(db, session_id)
+    tokens = redeem_code(db, one, LIFETIMES, now=NOW)
+    with pytest.raises(InvalidGrant, match="in place of this one"):
+        redeem_code(db, other, LIFETIMES, now=NOW)
+    assert end_reason(db, session_id) is None
+    assert find_caller(db, tokens.access_token) is not None
 
 
 def test_a_code_of_an_ended_session_mints_nothing_and_is_not_spent(db, session_id):

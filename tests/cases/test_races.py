@@ -56,6 +56,18 @@ def test_t20_of_50_exchanges_of_one_code_one_wins_and_is_revoked(server: Server,
     assert assistant.call("ping", token=winner["access_token"]).status_code == 401
 
 
+def test_of_50_clicks_on_approve_one_code_is_good_and_there_is_one_session(server: Server, database: Path, alice: Person):
+    assistant = Assistant(server.url)
+    page = alice.get(assistant.authorize_url())
+    answers = all_at_once(lambda: alice.submit(page, button=("decision", "approve")))
+    assert {answer.status_code for answer in answers} == {303}
+    callbacks = {answer.headers["Location"] for answer in answers}
+    assert len(callbacks) == CROWD
+    exchanged = Counter(assistant.exchange(callback).status_code for callback in callbacks)
+    assert exchanged == {200: 1, 400: CROWD - 1}
+    assert ended(database, assistant.client_id) == [None]
+
+
 def test_f09_of_50_refreshes_of_one_token_a_few_win_and_nothing_is_revoked(server: Server, database: Path, alice: Person):
     assistant = Assistant(server.url)
     assistant.sign_in(alice)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nursery import CHILD, Kept, is_there, make_children, processes_with, target, wait_until, zombies
+from nursery import CHILD, Kept, is_there, make_children, processes_with, target, zombies
+from patience import wait_until
 
 import upstream_stdio
 from cases.catalogue import case
