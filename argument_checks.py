@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from jsonschema.validators import validator_for
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.validators import extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -17,6 +19,7 @@ DATA = frozenset({"const", "enum", "default", "examples"})  # no schema inside
 PATTERNS = frozenset({"pattern", "patternProperties", "propertyNames", "unevaluatedProperties"})
 # What turns to its opposite, or may, where a schema inside it accepts more than it should.
 DELICATE = frozenset({"not", "oneOf", "if", "then", "else", "contains", "minContains", "maxContains"})
+SHOWN = 80  # characters of a value, in a sentence about it
 MOVING = frozenset({"$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef"})
 
 
@@ -31,9 +34,24 @@ class TooMuch(Exception):
     """Nobody can say beforehand how long it takes to check something against this schema."""
 
 
+def check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """`pattern` as ECMA-262 reads it: `$` is the end, where Python's would let a line break through behind it."""
+    if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@functools.cache
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """One of our own patterns; `$` stands only at its end, or before a `)` or `|`."""
+    return re.compile(re.sub(r"(?<!\\)\$(?=[)|]|$)", r"\\Z", pattern))
+
+
+OwnValidator = extend(Draft202012Validator, {"pattern": check_pattern})
+
+
 def own_checker(schema: Mapping[str, Any]) -> Checker:
     """A checker for a schema of ours."""
-    return Draft202012Validator(schema, registry=Registry())  # an empty registry: no $ref is fetched
+    return OwnValidator(schema, registry=Registry())  # an empty registry: no $ref is fetched
 
 
 def strange_checker(schema: Mapping[str, Any]) -> Checker | None:
@@ -131,5 +149,18 @@ def find_mistake(checker: Checker | None, arguments: Mapping[str, Any]) -> str |
         return None  # a reference to what was left out above
     if error is None:
         return None
+    error, said = explain(error)
     where = error.json_path.removeprefix("$").removeprefix(".")
-    return f"Invalid arguments: {where + ': ' if where else ''}{error.message[:300]}"
+    return f"Invalid arguments: {where + ': ' if where else ''}{said[:300]}"
+
+
+def explain(error: ValidationError) -> tuple[ValidationError, str]:
+    """What is really wrong, and in which words: where something may be left out, nobody has to be told that it might be null."""
+    shown = repr(error.instance)
+    short = shown if len(shown) <= SHOWN else shown[:SHOWN] + "…"
+    wrong = [inner for inner in error.context or () if (inner.validator, inner.validator_value) != ("type", "null")]
+    if error.validator == "anyOf" and len({inner.relative_schema_path[0] for inner in wrong}) == 1:
+        return explain(wrong[0])
+    if error.validator == "anyOf" and wrong and all(inner.validator == "type" and not inner.path for inner in wrong):
+        return error, f"{short} is not of type {' or '.join(repr(inner.validator_value) for inner in wrong)}"
+    return error, error.message.replace(shown, short)

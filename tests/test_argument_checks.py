@@ -38,6 +38,36 @@ def test_patterns_are_tried_for_our_own_tools_only():
     assert find_mistake(strange_checker(PERSON), wrong) is None
 
 
+def test_the_end_of_a_pattern_of_ours_is_the_end_and_not_a_line_break_before_it():
+    schema = {"type": "object", "properties": {"a": {"pattern": "^[0-9]+$"}, "b": {"pattern": r"^(x$|y\$)"}}}
+    checker = own_checker(schema)
+    assert find_mistake(checker, {"a": "12", "b": "x"}) is find_mistake(checker, {"b": "y$\n"}) is None
+    assert find_mistake(checker, {"a": "12\n"}) == r"Invalid arguments: a: '12\n' does not match '^[0-9]+$'"
+    assert find_mistake(checker, {"b": "x\n"}) == r"Invalid arguments: b: 'x\n' does not match '^(x$|y\\$)'"
+
+
+MAYBE = {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]}
+EITHER = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}
+LISTS = {"anyOf": [{"type": "array", "items": MAYBE}, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "said"),
+    [
+        (MAYBE, 5, "a: 5 is not of type 'string'"),
+        (MAYBE, "long", "a: 'long' is too long"),
+        (EITHER, [1], "a: [1] is not of type 'string' or 'integer'"),
+        (LISTS, ["b", 7], "a[1]: 7 is not of type 'string'"),
+        (LISTS, "b", "a: 'b' is not of type 'array'"),
+        ({"anyOf": [{"const": "yes", "type": "string"}, {"type": "null"}]}, True, "a: 'yes' was expected"),
+        ({"type": "string", "maxLength": 100}, "x" * 200, f"a: '{'x' * 79}… is too long"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_that_help(schema: dict[str, Any], value: Any, said: str):
+    checker = own_checker({"type": "object", "properties": {"a": schema}})
+    assert find_mistake(checker, {"a": value}) == f"Invalid arguments: {said}"
+
+
 def test_a_pattern_that_takes_for_ever_takes_no_time():
     begun = time.monotonic()
     schema = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}, "patternProperties": {"^(b+)+$": {}}}
