@@ -234,10 +234,20 @@ def tool(*, title: str, **facts: Any) -> Callable[[Callable[..., Any]], Tool]:
 
 def as_result(function: Callable[..., Any], context: Context, arguments: dict[str, Any]) -> Result:
     """Call a tool's function and shape what it answers."""
+    named = {name + "_" * keyword.iskeyword(name): whole(value) for name, value in arguments.items()}
     try:
-        answer = function(context, **{name + "_" * keyword.iskeyword(name): value for name, value in arguments.items()})
+        answer = function(context, **named)
     except FetchError as error:
         raise ToolError(str(error)) from error
     if isinstance(answer, Result):
         return answer
     return Result(content=[text(answer)]) if isinstance(answer, str) else Result(structured=answer)
+
+
+def whole(value: Any) -> Any:
+    """A JSON value whose whole numbers are all `int`: 2.0 is an integer too (JSON Schema 2020-12, validation §6.1.1)."""
+    if isinstance(value, dict):
+        return {name: whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
