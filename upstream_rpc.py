@@ -19,7 +19,7 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LE
 from mcp_types.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from contexts import LOG_LEVELS
-from errors import Cancelled, ProtocolError, ToolError, UpstreamError, UpstreamRefused, trace
+from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamError, UpstreamRefused, trace
 from links import PRODUCT, Hear
 from tools import Call
 from upstream_listens import ACKNOWLEDGED, Listen, Listens
@@ -278,7 +278,7 @@ class Rpc:
             self._refuse_or_reply(message, error={"code": INTERNAL_ERROR, "message": "There is nobody to ask"})
 
     def _refuse_or_reply(self, message: Message, **outcome: Any) -> None:
-        with suppress(UpstreamError):  # the transport notices by itself that it is broken
+        with suppress(UpstreamError, SignInNeeded):  # the transport notices by itself that it is broken
             self._reply(message, **outcome)
 
     def _only(self) -> Exchange | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from channels import Answer
@@ -29,6 +30,7 @@ SILENCE_SECONDS = 3600  # after so long without a byte the stream is taken for d
 POST = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 GET = {"Accept": "text/event-stream"}
 CLOSED = "The server has closed the stream."
+BROKEN = "The session broke."
 
 
 class SseLink:
@@ -45,9 +47,8 @@ class SseLink:
         authorizer: Authorizer | None = None,
     ):
         self._seconds = target.seconds
-        self._make = lambda: (Endpoint(fetch, target, authorizer), Rpc(self._send, hear, capabilities))
-        self._version: str | None = None
-        self._begin()
+        self._begin = partial(Stream, target, fetch, capabilities, hear, authorizer)
+        self._stream = self._begin()
         try:
             self.greeting = self._greet()
         except UpstreamRefused as error:
@@ -56,48 +57,45 @@ class SseLink:
         except BaseException:
             self.close()
             raise
-        self._version = self.greeting.version
+        self._stream.version = self.greeting.version
         self._watch = (
-            ListenWatch(self._rpc)
+            ListenWatch(self._stream.rpc)
             if self.greeting.is_modern
             else HandshakeWatch(lambda method, params: self.request(method, params, Call()))
         )
         if self.greeting.is_modern and (wanted := find_wanted(self.greeting.capabilities)):
-            self._rpc.listen(wanted)
-
-    def _begin(self) -> None:
-        """Open the stream."""
-        self._endpoint, self._rpc = self._make()
-        self._over = threading.Event()
-        self._failure = self._path = ""
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+            self._stream.rpc.listen(wanted)
 
     def _greet(self) -> Greeting:
-        """Try the stateless era first, as on any stream that goes both ways. A server that hangs up on the question is older."""
+        """Try the stateless era first, as on any stream that goes both ways. A server that hangs up on the question, now or a
+        moment later, is older: a new stream begins with the handshake."""
+        rpc, seconds = self._stream.rpc, min(self._seconds, GREETING_SECONDS)
         try:
-            greeting = discover(self._rpc, min(self._seconds, PROBE_SECONDS))
+            greeting = discover(rpc, min(self._seconds, PROBE_SECONDS))
         except UpstreamError:
-            greeting = self._rpc.modern = None
-        if greeting is None and not self.is_alive:
-            self._begin()
-        return greeting or initialize(self._rpc, min(self._seconds, GREETING_SECONDS))
+            greeting = rpc.modern = None
+        if greeting is not None:
+            return greeting
+        try:
+            return initialize(rpc, seconds)
+        except UpstreamError:
+            if self.is_alive:
+                raise
+        self._stream = self._begin()
+        return initialize(self._stream.rpc, seconds)
 
     @property
     def is_alive(self) -> bool:
         """Whether another request is worth trying."""
-        return not self._over.is_set()
+        return not self._stream.is_over.is_set()
 
     def request(self, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """Ask and wait: see `links.Link.request`."""
-        return self._rpc.request(method, params, call, self._seconds)
+        return self._stream.rpc.request(method, params, call, self._seconds)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Tell the server something. Raises UpstreamError."""
-        self._rpc.notify(method, params)
+        self._stream.rpc.notify(method, params)
 
     def watch(self, uris: frozenset[str]) -> frozenset[str]:
         """Be told of changes of these: see `links.Link.watch`."""
@@ -110,25 +108,51 @@ class SseLink:
 
     def close(self) -> None:
         """End the session: the server notices that the stream is closed."""
-        self._end("The session was closed.")
+        self._stream.end("The session was closed.")
 
     def close_idle(self) -> None:
         """Close the sockets that nobody used for a while; the session goes on."""
-        self._endpoint.channel.close_idle()
+        self._stream.endpoint.channel.close_idle()
 
-    def _end(self, sentence: str) -> None:
+
+class Stream:
+    """One stream with what is under way on it. It is open once it is made; raises UpstreamError, SignInNeeded, if it cannot be.
+
+    `version` is what was agreed on, None before that.
+    """
+
+    def __init__(
+        self,
+        target: HttpTarget,
+        fetch: Fetcher,
+        capabilities: Mapping[str, Any],
+        hear: Hear,
+        authorizer: Authorizer | None,
+    ):
+        self.endpoint, self.rpc = Endpoint(fetch, target, authorizer), Rpc(self._send, hear, capabilities)
+        self.is_over = threading.Event()
+        self.version: str | None = None
+        self._failure = self._path = ""
+        try:
+            self._open(Deadline(min(target.seconds, OPEN_SECONDS)))
+        except BaseException:
+            self.end("The session was closed.")
+            raise
+
+    def end(self, sentence: str) -> None:
+        """It is over, for everybody who waits. May be called twice, and by any thread."""
         self._failure = self._failure or sentence
-        self._over.set()
-        self._rpc.fail(sentence)
-        self._endpoint.channel.close()
+        self.is_over.set()
+        self.rpc.fail(sentence)
+        self.endpoint.channel.close()
 
     # --- what goes out ---
 
     def _send(self, message: Message) -> None:
         """The answer comes on the stream; this one only says that the message has arrived."""
-        headers = POST | ({"MCP-Protocol-Version": self._version} if self._version else {})
+        headers = POST | ({"MCP-Protocol-Version": self.version} if self.version else {})
         try:
-            with self._endpoint.send(
+            with self.endpoint.send(
                 "POST", headers, encode_json(message), Deadline(SEND_SECONDS), path=self._path
             ) as answer:
                 if not 200 <= answer.status < 300:
@@ -138,11 +162,10 @@ class SseLink:
 
     # --- what comes in ---
 
-    def _open(self) -> None:
+    def _open(self, deadline: Deadline) -> None:
         """Open the stream, wait for the address, and leave the rest to a thread of its own."""
-        deadline = Deadline(min(self._seconds, OPEN_SECONDS))
         try:
-            answer = self._endpoint.send("GET", GET, None, deadline)
+            answer = self.endpoint.send("GET", GET, None, deadline)
             try:
                 events = self._find_path(answer)
             except BaseException:
@@ -158,26 +181,32 @@ class SseLink:
             raise not_understood(answer)
         events = read_events(answer)
         first = next((event for event in events if event.kind == "endpoint"), None)
-        path = self._endpoint.resolve(first.data.decode(errors="replace")) if first else None
+        path = self.endpoint.resolve(first.data.decode(errors="replace")) if first else None
         if path is None:  # with an address elsewhere, our credentials would go there
             raise UpstreamError("The server names no address of its own for messages.")
         self._path = path
         return events
 
     def _read(self, answer: Answer, events: Iterator[Event]) -> None:
-        """The reading thread, to the end of the stream."""
+        """The reading thread. Whatever ends it ends the session: nobody else would notice that no answer can come any more."""
+        sentence = BROKEN
         try:
             with answer:
-                answer.wait_until(Deadline(SILENCE_SECONDS))
-                for event in events:
-                    answer.wait_until(Deadline(SILENCE_SECONDS))
-                    if event.kind == "message" and event.data:
-                        self._rpc.take(decode_json(event.data))
-            self._end(CLOSED)
+                self._take_events(answer, events)
+            sentence = CLOSED
         except ValueError:
-            self._end("The server sends something that is not JSON.")
+            sentence = "The server sends something that is not JSON."
         except (FetchError, UpstreamError) as error:
-            self._end(str(error))
+            sentence = str(error)
+        finally:
+            self.end(sentence)
+
+    def _take_events(self, answer: Answer, events: Iterator[Event]) -> None:
+        answer.wait_until(Deadline(SILENCE_SECONDS))
+        for event in events:
+            answer.wait_until(Deadline(SILENCE_SECONDS))
+            if event.kind == "message" and event.data:
+                self.rpc.take(decode_json(event.data))
 
 
 def read_events(answer: Answer) -> Iterator[Event]:

@@ -151,17 +151,19 @@ class StdioLink:
     # --- what comes in ---
 
     def _read(self) -> None:
-        """The reading thread, to the end of the child's output."""
+        """The reading thread, to the end of the child's output. Whatever ends it ends the session: nobody else would notice."""
+        sentence = "The command's output cannot be read."
         try:
             self._take_lines()
             sentence = ""
         except UpstreamError as error:
             sentence = str(error)
         except OSError:
-            sentence = "The command's output cannot be read."
-        self._over.set()
-        self._end(sentence or self._last_words(), at_once=True)
-        os.close(self._child.output)
+            pass
+        finally:
+            self._over.set()
+            self._end(sentence or self._last_words(), at_once=True)
+            os.close(self._child.output)
 
     def _take_lines(self) -> None:
         """Hand on each message. Raises UpstreamError for a child that only babbles."""

@@ -302,3 +302,50 @@ def test_a_refused_token_is_replaced_once(start, link_to):
     assert link_to(server, authorizer=Key("old", "new")).request("tools/call", CALL, Call()) == DONE
     with pytest.raises(SignInNeeded):
         link_to(server)
+
+
+def test_a_stream_that_ends_takes_no_other_with_it(start, link_to, monkeypatch):
+    server = start(server__discover=lambda asked: [None], tools__call=done)
+    fail = upstream_sse.Rpc.fail
+
+    def fail_slowly(rpc: Any, sentence: str) -> None:  # so that the next stream is there before the rest of the end
+        fail(rpc, sentence)
+        wait_until(lambda: server.methods().count("GET") == 2)
+
+    monkeypatch.setattr(upstream_sse.Rpc, "fail", fail_slowly)
+    link = link_to(server)
+    assert link.request("tools/call", CALL, Call()) == DONE
+    assert link.is_alive
+
+
+def test_a_server_that_refuses_what_it_does_not_know_and_then_hangs_up_is_greeted_as_an_older_one(start, link_to):
+    server = start(tools__call=done)
+
+    def refuse(asked: Asked) -> bytes:
+        server.said.put(None)
+        return plain(b"", "400 Bad Request")
+
+    server.handlers["server/discover"] = refuse
+    assert link_to(server).request("tools/call", CALL, Call()) == DONE
+
+
+def test_a_reply_that_is_not_taken_ends_nothing(start, link_to):
+    server = start(tools__call=lambda asked: [question("p", "ping"), *done(asked)])
+    server.handlers["reply"] = plain(b"", "401 Unauthorized", "WWW-Authenticate: Bearer")
+    link = link_to(server, authorizer=Key("t", "t"))
+    for _ in range(2):
+        assert link.request("tools/call", CALL, Call()) == DONE
+
+
+def test_whatever_ends_the_reading_ends_the_session(start, link_to, monkeypatch):
+    server = start(tools__call=done)
+    link = link_to(server)
+
+    def break_down(*_: Any) -> None:
+        raise SignInNeeded("Nobody foresaw this.")
+
+    monkeypatch.setattr(threading, "excepthook", lambda failure: None)
+    monkeypatch.setattr(upstream_sse.Rpc, "take", break_down)
+    with pytest.raises(UpstreamError, match=r"^The session broke\.$"):
+        link.request("tools/call", CALL, Call())
+    assert not link.is_alive
