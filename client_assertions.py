@@ -21,10 +21,13 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS256", "ES256")  # never none, and never HS256, for which a public key would pass as a secret
 LEEWAY_SECONDS = 60
 LONGEST_SECONDS = 3600
+LATEST = 10**11  # in epoch seconds: the year 5138
 ASSERTION_MAX = 8192
 KEYS = replace(ANONYMOUS, max_bytes=64 * 1024)
 KEYS_FRESH_SECONDS, KEYS_KEEP_SECONDS = 3600, 7 * 86400
 KEYS_ANEW_SECONDS = 30  # an unknown `kid` may ask for the keys again, but no more often than this
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # of a JWK (RFC 7518 §6)
+RSA_BITS_MIN = 2048  # RFC 7518 §3.3
 
 
 class ClientAssertions:
@@ -96,7 +99,7 @@ def read_subject(assertion: str) -> str:
         subject = jwt.decode(assertion, options={"verify_signature": False}).get("sub")
     except (jwt.PyJWTError, ValueError):
         subject = None
-    if not isinstance(subject, str):
+    if not (isinstance(subject, str) and subject and subject.isprintable()):  # half a letter is no text for SQL
         raise InvalidClient("The client assertion names no client.")
     return subject
 
@@ -113,14 +116,17 @@ def pick_key(keys: Any, header: Mapping[str, Any]) -> Any:
         and key.get("use", "sig") == "sig"
         and ("kid" not in header or key.get("kid") == header["kid"])
     ]
-    if len(fitting) != 1:
+    if len(fitting) != 1 or PRIVATE_MEMBERS & fitting[0].keys():  # a private key that was published is anybody's
         raise ValueError
-    return jwt.PyJWK(fitting[0], algorithm=header["alg"]).key
+    key = jwt.PyJWK(fitting[0], algorithm=header["alg"]).key
+    if kind == "RSA" and key.key_size < RSA_BITS_MIN:
+        raise ValueError
+    return key
 
 
 def is_number(value: Any) -> bool:
-    """Whether a claim is a point in time (RFC 7519 §2)."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a claim is a point in time (RFC 7519 §2). Python's JSON lets NaN through, which is neither before nor after one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
 def audiences_of(claims: Mapping[str, Any]) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlencode, urlsplit
 
-from client_assertions import ASSERTION_TYPE, read_subject
+from client_assertions import ASSERTION_TYPE, PRIVATE_MEMBERS, read_subject
 from config import Settings, is_loopback_host
 from crypto import hash_token, same
 from errors import InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest
@@ -25,7 +25,6 @@ RESPONSE_PARAMETERS = re.compile(r"(^|&)(code|state|iss|error|error_description|
 LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?(/.*|\?.*|)")
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
-PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # of a JWK (RFC 7518 §6)
 GRANT_TYPES = ("authorization_code", "refresh_token")
 FORBIDDEN_GRANT_TYPES = frozenset({"implicit", "password", "client_credentials"})
 

@@ -130,12 +130,12 @@ def new_id() -> str:
 
 def hash_token(token: str) -> str:
     """SHA-256 as hexadecimal digits: how tokens, codes, cookies and keys stand in the database."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def same(left: str, right: str) -> bool:
     """The one constant-time comparison."""
-    return hmac.compare_digest(left.encode("utf-8", "surrogateescape"), right.encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(left.encode("utf-8", "surrogatepass"), right.encode("utf-8", "surrogatepass"))
 
 
 def s256(verifier: str) -> str:

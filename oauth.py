@@ -129,10 +129,15 @@ def read_token_form() -> dict[str, str]:
     return {name: value for name, value in request.form.items() if value}
 
 
-def authenticate(form: dict[str, str]) -> Client:
-    """The client behind a request, if it is who it says. Raises InvalidClient, InvalidRequest or TooManyRequests."""
+def authenticate(form: dict[str, str], *, needs_proof: bool = False) -> Client:
+    """The client behind a request, if it is who it says. Raises InvalidClient, InvalidRequest or TooManyRequests.
+
+    One that `needs_proof` must prove it now, even if it may name itself without a proof elsewhere.
+    """
     state().limits.token(client_address())
     credentials = read_credentials(request.headers.get("Authorization"), form)
+    if needs_proof and credentials.method == "none":
+        raise InvalidClient("The client has to authenticate here.")
     client = find_client(state().db, credentials.client_id)
     if client:
         about(client_id=client.id)
@@ -204,9 +209,7 @@ def revoke() -> Response:
 def introspect() -> Response:
     """Tell a client that proves who it is about a token of its own; any other token is just not active (RFC 7662 §2.2)."""
     form = read_token_form()
-    client = authenticate(form)
-    if client.auth_methods == {"none"}:  # RFC 7662 §2.1: somebody who proves nothing may not ask
-        raise InvalidClient("Introspection needs a client that authenticates.")
+    client = authenticate(form, needs_proof=True)  # RFC 7662 §2.1
     issued = find_issued(state().db, named_token(form), now=now())
     if issued is None or issued.client_id != client.id or not issued.active:
         return no_store(jsonify(active=False))

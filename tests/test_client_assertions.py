@@ -78,6 +78,8 @@ def test_es256_and_keys_in_the_document_itself_are_taken(desk: Desk, web: Web):
         ({"exp": NOW - 61}, "has expired"),
         ({"exp": NOW + 7200}, "good for too long"),
         ({"exp": None}, "cannot be verified"),
+        ({"exp": float("nan")}, "no readable expiry"),
+        ({"nbf": float("nan")}, "not good yet"),
         ({"nbf": NOW + 120}, "not good yet"),
         ({"iat": NOW + 120}, "made in the future"),
         ({"jti": None}, "cannot be verified"),
@@ -93,6 +95,12 @@ def test_it_refuses_wrong_claims(desk: Desk, signer: Signer, changes: dict[str, 
     with pytest.raises(InvalidClient, match=reason) as refusal:
         desk.verify(client(), signer.sign(DOCUMENT_URL, audience, NOW, **changes))
     assert (refusal.value.code, refusal.value.status) == ("invalid_client", 401)
+
+
+def test_half_a_letter_in_a_jti_is_a_letter_like_any_other(desk: Desk, signer: Signer):
+    desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW, jti="\ud800"))
+    with pytest.raises(InvalidClient, match="already used"):
+        desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW, jti="\ud800"))
 
 
 def test_a_little_difference_between_clocks_is_borne(desk: Desk, signer: Signer):
@@ -168,6 +176,28 @@ def test_a_key_for_encryption_is_not_taken(desk: Desk, signer: Signer, web: Web)
     web.publish(KEYS_URL, {"keys": [signer.public() | {"use": "enc"}]})
     with pytest.raises(InvalidClient):
         desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW))
+
+
+def test_a_private_key_that_was_published_proves_nothing(desk: Desk, signer: Signer, web: Web):
+    private = jwt.algorithms.RSAAlgorithm.to_jwk(signer.key, as_dict=True)
+    web.publish(KEYS_URL, {"keys": [signer.public() | private]})
+    with pytest.raises(InvalidClient, match="cannot be verified"):
+        desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW))
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_a_short_key_proves_nothing(desk: Desk, web: Web):
+    short = Signer(bits=1024)
+    web.publish(KEYS_URL, {"keys": [short.public()]})
+    with pytest.raises(InvalidClient, match="cannot be verified"):
+        desk.verify(client(), short.sign(DOCUMENT_URL, ISSUER, NOW))
+
+
+@pytest.mark.parametrize("subject", ["\ud800", "x\0", "", 5, ["x"]])
+def test_a_subject_that_is_no_text_names_nobody(signer: Signer, subject: Any):
+    with pytest.raises(InvalidClient, match="names no client") as refusal:
+        read_subject(signer.sign(DOCUMENT_URL, ISSUER, NOW, sub=subject))
+    assert (refusal.value.code, refusal.value.status) == ("invalid_client", 401)
 
 
 def test_the_subject_names_the_client_where_nothing_else_does(signer: Signer):

@@ -127,3 +127,10 @@ def test_hashes_are_the_known_ones():
 def test_same_compares_any_text():
     assert same("é\udc80", "é\udc80")
     assert not same("a", "b")
+
+
+@pytest.mark.parametrize("text", ["", "\0", "é", "\ud800"])
+def test_any_text_has_a_hash_and_can_be_compared(text: str):
+    assert re.fullmatch("[0-9a-f]{64}", hash_token(text))
+    assert same(text, text)
+    assert not same(text, text + "x")

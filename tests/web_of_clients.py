@@ -40,9 +40,9 @@ class Web:
 class Signer:
     """A client's own key, and the assertions that it signs."""
 
-    def __init__(self, kid: str = "key 1", algorithm: str = "RS256"):
+    def __init__(self, kid: str = "key 1", algorithm: str = "RS256", bits: int = 2048):
         self.kid, self.algorithm = kid, algorithm
-        self.key = rsa.generate_private_key(65537, 2048) if algorithm == "RS256" else ec.generate_private_key(ec.SECP256R1())
+        self.key = rsa.generate_private_key(65537, bits) if algorithm == "RS256" else ec.generate_private_key(ec.SECP256R1())
         self.count = 0
 
     def public(self) -> dict[str, Any]:

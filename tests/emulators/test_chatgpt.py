@@ -141,3 +141,13 @@ def test_a_client_whose_document_does_not_list_none_must_sign(owner: Person, sig
     assistant.signer = right
     assistant.take_callback(callback)
     assert assistant.can_call()
+
+
+def test_it_may_name_itself_without_a_proof_but_learns_nothing_about_tokens_then(owner: Person, signed: Callable[..., Installed]):
+    assistant = signed()
+    assistant.sign_in(owner)
+    proved = assistant.post("introspection_endpoint", token=assistant.tokens["access_token"])
+    assert (proved.status, proved.json()["active"]) == (200, True)
+    assistant.signer = None
+    unproved = assistant.post("introspection_endpoint", token=assistant.tokens["access_token"])
+    assert (unproved.status, unproved.json()["error"]) == (401, "invalid_client")
