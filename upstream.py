@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from contexts import DEFAULT_LOG_LEVEL, LOG_LEVELS
 from crypto import Unreadable, Vault, new_id
 from db import Database
 from definitions import find_target
-from errors import PosternError, SignInNeeded, UpstreamError, UpstreamRefused, trace
+from errors import PosternError, UpstreamError, UpstreamRefused, trace
 from links import Authorizer, Greeting, HttpTarget, Link, StdioTarget
 from store.connections import Connection, find_connection, list_secrets
 from store.upstreams import list_current
@@ -51,6 +52,7 @@ class Session:
 
     link: Link
     level: tuple[Greeting | None, str] = (None, "")
+    telling: threading.Lock = field(default_factory=threading.Lock)  # held by whoever changes the level
     users: int = 0
     used_at: float = 0
     is_dismissed: bool = False
@@ -65,6 +67,7 @@ class Place:
     sessions: dict[str, Session] = field(default_factory=dict)
     pause: float = 0
     paused_until: float = 0
+    failed_at: float = -math.inf
     failure: str = ""
 
 
@@ -119,11 +122,9 @@ class Upstreams:
         self._check_pause(place)
         session = self._find(place, key) or self._open(place, connection, key, declared, call)
         try:
-            yield session
-            place.pause = 0
-        except Unreachable as error:
-            self._pause(place, str(error))
-            raise
+            with self._judging(place, Unreachable):
+                yield session
+                place.pause = 0
         finally:
             self._give_back(session)
 
@@ -169,8 +170,7 @@ class Upstreams:
     def tidy(self) -> None:
         """End what was idle for long."""
         before = self._clock() - IDLE_SECONDS
-        stale: list[Session] = []
-        links: list[Link] = []
+        stale, links = list[Session](), list[Link]()
         with self._lock:
             for connection_id, place in list(self._places.items()):
                 stale += [session for session in place.sessions.values() if not session.users and session.used_at < before]
@@ -180,9 +180,7 @@ class Upstreams:
                     del self._places[connection_id]
         close_all(stale)
         for link in links:
-            close_idle = getattr(link, "close_idle", None)
-            if close_idle:
-                close_idle()
+            getattr(link, "close_idle", lambda: None)()
 
     def catch_up(self) -> None:
         """Do what another process has done that changed, switched off or deleted a connection."""
@@ -232,13 +230,8 @@ class Upstreams:
             if (session := self._find(place, key)) is not None:
                 return session
             self._make_room(place)
-            try:
+            with self._judging(place, UpstreamError):
                 link = self._connect(connection, declared)
-            except SignInNeeded:
-                raise
-            except UpstreamError as error:
-                self._pause(place, str(error))
-                raise
             session = Session(link, users=1)
             with self._lock:
                 place.sessions[STATELESS if link.greeting.is_modern else key] = session
@@ -289,10 +282,21 @@ class Upstreams:
         if place.pause and self._clock() < place.paused_until:
             raise UpstreamError(place.failure)
 
-    def _pause(self, place: Place, failure: str) -> None:
-        place.pause = min(place.pause * 2 or FIRST_PAUSE, LAST_PAUSE)
-        place.paused_until = self._clock() + place.pause
-        place.failure = failure
+    @contextmanager
+    def _judging(self, place: Place, failure: type[UpstreamError]) -> Iterator[None]:
+        """After such a failure its server is left alone for a while. What was under way when the last try failed says nothing
+        new: one break of a session ends many calls."""
+        began = self._clock()
+        try:
+            yield
+        except failure as error:
+            with self._lock:
+                if began > place.failed_at:
+                    place.pause = min(place.pause * 2 or FIRST_PAUSE, LAST_PAUSE)
+                    place.failed_at = self._clock()
+                    place.paused_until = place.failed_at + place.pause
+                    place.failure = str(error)
+            raise
 
     # --- housekeeping ---
 
@@ -320,9 +324,11 @@ def set_level(session: Session, call: Call) -> None:
     greeting, wanted = session.link.greeting, call.chosen_log_level
     if wanted is None or greeting.is_modern or "logging" not in greeting.capabilities:
         return
-    told = session.level[1] if session.level[0] is greeting else None
-    level = min(wanted, told or DEFAULT_LOG_LEVEL, DEFAULT_LOG_LEVEL, key=LOG_LEVELS.index)
-    if level != told:
+    with session.telling:  # of two who choose at the same moment, the second one sees what the first has chosen
+        told = session.level[1] if session.level[0] is greeting else None
+        level = min(wanted, told or DEFAULT_LOG_LEVEL, DEFAULT_LOG_LEVEL, key=LOG_LEVELS.index)
+        if level == told:
+            return
         session.level = (greeting, level)
         with suppress(UpstreamError, UpstreamRefused):  # the call itself may go well all the same
             session.link.request("logging/setLevel", {"level": level}, Call())

@@ -376,6 +376,24 @@ def test_a_call_goes_on_if_the_level_is_refused(pool, opener, monkeypatch, error
     assert opener.links[0].levels == ["debug"]
 
 
+def test_of_two_who_choose_at_the_same_moment_the_lower_level_stays(pool, opener, monkeypatch):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    pool.request(connection(), "ping", {}, Call())
+    other = threading.Thread(target=pool.request, args=(connection(), "tools/call", CALL, Reader("debug")))
+
+    class Levels(tuple):
+        def index(self, level: str) -> int:  # in the middle of the first one's choice
+            if other.ident is None:
+                other.start()
+                other.join(0.1)
+            return super().index(level)
+
+    monkeypatch.setattr(upstream, "LOG_LEVELS", Levels(upstream.LOG_LEVELS))
+    pool.request(connection(), "tools/call", CALL, Reader("info"))
+    other.join()
+    assert opener.links[0].levels[-1] == "debug"
+
+
 # --- servers that fail ---
 
 
@@ -405,6 +423,46 @@ def test_a_session_whose_server_went_away_is_left_alone_too(pool, opener, clock)
     clock.now += 1.1
     assert pool.request(connection(), "ping", {}, Call()) == DONE
     assert len(opener.links) == 1
+
+
+def test_one_break_that_ends_many_calls_counts_once(pool, opener, clock):
+    pool.request(connection(), "ping", {}, Call())
+    together = threading.Barrier(8)
+
+    def broken(call: Call) -> Any:
+        together.wait(5)
+        raise Unreachable("Gone.")
+
+    opener.links[0].act = broken
+    threads = [threading.Thread(target=attempt, args=(pool,)) for _ in range(together.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    opener.links[0].act = lambda call: DONE
+    clock.now += 1.1
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+
+
+def test_a_call_that_began_before_a_server_was_left_alone_says_nothing_new(pool, opener, clock):
+    pool.request(connection(), "ping", {}, Call())
+
+    def fail_after_another(call: Call) -> Any:
+        opener.links[0].act = fail(Unreachable("Gone."))
+        attempt(pool)
+        clock.now += 1.1
+        raise Unreachable("Gone.")
+
+    opener.links[0].act = fail_after_another
+    attempt(pool)
+    opener.links[0].act = lambda call: DONE
+    assert pool.request(connection(), "ping", {}, Call()) == DONE
+
+
+def attempt(pool: Upstreams) -> None:
+    """A call that fails."""
+    with pytest.raises(UpstreamError):
+        pool.request(connection(), "ping", {}, Call())
 
 
 @pytest.mark.parametrize("error", [SignInNeeded("Sign in."), ToolError("Something is missing.")])
