@@ -15,10 +15,14 @@ MAX_ROUNDS = 4  # a doc is in a folder, which is in a space
 
 @dataclass(frozen=True)
 class Target:
-    """Something that a write would change: a task, list, folder, space, view, doc, time entry, or a whole workspace."""
+    """Something that a write would change: a task, list, folder, space, view, doc, time entry, or a whole workspace.
+
+    `workspace`: in which the write would look for it, if it says so.
+    """
 
     kind: str
     id: str
+    workspace: str = ""
 
 
 NOWHERE = Target("workspace", "")  # no setting allows it
@@ -38,7 +42,8 @@ PARENTS = {"4": "space", "5": "folder", "6": "list", "1": "task"}  # ClickUp's n
 def targets_of(request: Request) -> list[Target]:
     """What a request changes, as its path tells."""
     names = re.findall(r"\{([A-Za-z_]+)\}", request.path)
-    return [Target(IN_PATH[name], str(request.ids[name])) for name in names if name in IN_PATH]
+    workspace = request.ids.get("team_id") or request.ids.get("workspace_id") or request.params.get("team_id") or ""
+    return [Target(IN_PATH[name], str(request.ids[name]), str(workspace)) for name in names if name in IN_PATH]
 
 
 class Access:
@@ -86,10 +91,10 @@ class Access:
 
     def _look_up(self, place: Target) -> Request:
         path, name = LOOK_UPS[place.kind]
-        ids, params = {name: place.id}, self._api.task_query(place.id) if place.kind == "task" else {}
+        ids, params = {name: place.id}, self._api.task_query(place.id, place.workspace) if place.kind == "task" else {}
         for team in ("team_id", "workspace_id"):
             if f"{{{team}}}" in path:
-                ids[team] = self._api.team_id()
+                ids[team] = self._api.team_id(place.workspace)
         return Request("GET", path, ids, params)
 
     def _find_place(self, place: Target, answer: dict[str, Any]) -> Target:

@@ -171,9 +171,9 @@ class Api:
         """Work in this workspace for the rest of the call, if one is named."""
         self._team_id = team_id or self._team_id
 
-    def task_query(self, task_id: str) -> dict[str, Any]:
-        """What a request has to say besides the id of a task: for a custom one such as DEV-42, that it is custom."""
-        return {"custom_task_ids": True, "team_id": self.team_id()} if "-" in task_id else {}
+    def task_query(self, task_id: str, workspace: str | None = None) -> dict[str, Any]:
+        """What a request has to say besides the id of a task: for a custom one such as DEV-42, that it is custom, and where."""
+        return {"custom_task_ids": True, "team_id": self.team_id(workspace)} if "-" in task_id else {}
 
 
 # --- requests ---

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from connectors.clickup.access import Target
 from connectors.clickup.api import Api, Request, objects
 from connectors.clickup.places import find_place
 from connectors.clickup.plans import Step, Steps, reads, writes
@@ -64,7 +65,7 @@ def task_custom_field_set_value(
     """Set a custom field of a task."""
     ids = {"task_id": taskId, "field_id": fieldId}
     request = Request("POST", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId), {"value": value})
-    yield Step(request, f"set field {fieldId} of task {taskId}")
+    yield Step(request, f"set field {fieldId} of task {taskId}", linked_tasks(value))
     return {"summary": f"Set field {fieldId} of task {taskId}."}
 
 
@@ -75,6 +76,13 @@ def task_custom_field_clear_value(api: Api, taskId: TaskId, fieldId: FieldId) ->
     request = Request("DELETE", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId))
     yield Step(request, f"clear field {fieldId} of task {taskId}")
     return {"summary": f"Cleared field {fieldId} of task {taskId}."}
+
+
+def linked_tasks(value: Any) -> tuple[Target, ...]:
+    """The tasks that a relationship begins or ends with: they show it, too. (People stand there as numbers, tasks as texts.)"""
+    lists = [value.get(name) for name in ("add", "rem")] if isinstance(value, dict) else []
+    items = [item for found in lists if isinstance(found, list) for item in found]
+    return tuple(Target("task", item) for item in items if isinstance(item, str))
 
 
 def show_custom_field(item: dict[str, Any]) -> dict[str, Any]:

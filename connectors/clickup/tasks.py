@@ -205,7 +205,7 @@ def create_step(api: Api, list_id: str, body: dict[str, Any], parent_id: str | N
     on: tuple[Target, ...] = ()
     if parent_id:
         body = {**body, "parent": real_task_id(api, parent_id)}
-        on = (Target("task", parent_id),)
+        on = (Target("task", body["parent"]),)  # what is sent, not what was said: a custom id may mean another task by now
     what = f"create {'subtask' if parent_id else 'task'} “{body['name']}” in list {list_id}"
     return Step(Request("POST", "/v2/list/{list_id}/task", {"list_id": list_id}, json=body), what, on)
 
@@ -281,7 +281,7 @@ def changes(api: Api, task: dict[str, Any], wanted: dict[str, Any]) -> tuple[dic
         body["markdown_content"] = wanted["description"] + (SEPARATOR + old if keep else "")
     if wanted.get("parentTaskId"):
         body["parent"] = real_task_id(api, wanted["parentTaskId"])
-        on = (Target("task", wanted["parentTaskId"]),)
+        on = (Target("task", body["parent"]),)
     if wanted.get("assigneeIds") is not None:
         now = {int(user["id"]) for user in objects(task, "assignees") if str(user.get("id", "")).isdigit()}
         then = {int(user) for user in wanted["assigneeIds"]}

@@ -69,8 +69,12 @@ class Current(Answer):
 @writes(title="Start timer", gives=EntryOutcome, core=True)
 def task_timer_start(api: Api, taskId: TaskId) -> Steps:
     """Start the timer on a task. ClickUp stops the one that runs, if any."""
+    running, on, label = read_current(api, None), [Target("task", taskId)], f"start the timer on task {taskId}"
+    if task_id_of(running) != taskId and running:
+        on.append(Target("entry", str(running.get("id"))))
+        label += f", and stop the one on {task_id_of(running) or 'no task'}"
     request = entry_request(api, "POST", "/start", None, taskId, {"tid": taskId})
-    answer = yield Step(request, f"start the timer on task {taskId}", (Target("task", taskId),))
+    answer = yield Step(request, label, tuple(on))
     return {"summary": f"Started the timer on task {taskId}.", "entry": show_entry(data_of(answer))}
 
 
@@ -78,11 +82,10 @@ def task_timer_start(api: Api, taskId: TaskId) -> Steps:
 def task_timer_stop(api: Api, taskId: TaskId) -> Steps:
     """Stop the timer that runs on a task."""
     running = read_current(api, None)
-    task = running.get("task") if isinstance(running.get("task"), dict) else {}
     if not running:
         raise ToolError("No timer runs.")
-    if real_task_id(api, taskId) != str(task.get("id")):
-        raise ToolError(f"The timer does not run on task {taskId}, but on {task.get('name') or 'no task'} ({task.get('id')}).")
+    if real_task_id(api, taskId) != (found := task_id_of(running)):
+        raise ToolError(f"The timer does not run on task {taskId}, but on {f'task {found}' if found else 'no task'}.")
     request = entry_request(api, "POST", "/stop", None, None)
     answer = yield Step(request, f"stop the timer on task {taskId}", (Target("task", taskId),))
     return {"summary": f"Stopped the timer on task {taskId}.", "entry": show_entry(data_of(answer))}
@@ -117,9 +120,8 @@ def time_entry_update(
     """Change a time entry. What is left out stays as it is; a new start alone moves it."""
     team_id = api.team_id(teamId)
     entry = get_entry(api, team_id, entryId)
-    task = entry.get("task") if isinstance(entry.get("task"), dict) else {}
     # ClickUp wants these two in every change (PUT time_entries: `tags` and `tid` are required)
-    body: dict[str, Any] = {"tags": objects(entry, "tags"), "tid": str(task.get("id") or "")}
+    body: dict[str, Any] = {"tags": objects(entry, "tags"), "tid": task_id_of(entry)}
     if description is not None:
         body["description"] = description
     if any(value is not None for value in (start, end, durationMs)):
@@ -222,6 +224,12 @@ def get_entry(api: Api, team_id: str, entry_id: str) -> dict[str, Any]:
 def read_current(api: Api, team_id: str | None) -> dict[str, Any]:
     """The time entry that runs now; an empty one if none does."""
     return data_of(api.get("/v2/team/{team_id}/time_entries/current", kind="now", team_id=api.team_id(team_id)))
+
+
+def task_id_of(entry: dict[str, Any]) -> str:
+    """The id of an entry's task; '' if it has none."""
+    task = entry.get("task")
+    return str(task.get("id") or "") if isinstance(task, dict) else ""
 
 
 def data_of(answer: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from connectors.clickup.shapes import (
 )
 from connectors.clickup.task_pages import MAX_PAGES, PAGE, holds_words, is_in_one_list, missing, scan
 from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, get_task
-from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of
+from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of, task_id_of
 from errors import ToolError
 from fitting import Report, compact
 
@@ -223,11 +223,11 @@ def report(
     known = {str(task.get("id")): task for task in tasks}
     api.context.call.progress(1, 2, f"{len(known)} tasks read")
     every, hidden = read_everybodys(api, start, end, workspace)
-    entries, reasons = [entry for entry in every if task_of(entry) in known], [*reasons, *hidden]
+    entries, reasons = [entry for entry in every if task_id_of(entry) in known], [*reasons, *hidden]
     if len(entries) > most:
         reasons.append(f"Only the latest {most} of {len(entries)} time entries were counted.")
         entries = entries[:most]
-    per_task = sum_by(entries, task_of)
+    per_task = sum_by(entries, task_id_of)
     first, last = page * shown, (page + 1) * shown
     if len(per_task) > last:
         reasons.append(f"Tasks {first + 1} to {last} of {len(per_task)} are shown; the sums are of all.")
@@ -268,12 +268,6 @@ def sum_by(entries: Iterable[dict[str, Any]], key: Any) -> list[tuple[str, dict[
         sums[key(entry)]["totalMs"] += length_of(entry)
         sums[key(entry)]["entries"] += 1
     return sorted(sums.items(), key=lambda pair: -pair[1]["totalMs"])
-
-
-def task_of(entry: dict[str, Any]) -> str:
-    """The id of an entry's task; '' if it has none."""
-    task = entry.get("task")
-    return str(task.get("id", "")) if isinstance(task, dict) else ""
 
 
 def user_of(entry: dict[str, Any]) -> str:

@@ -339,3 +339,66 @@ def test_every_id_in_a_path_that_leads_to_a_place_is_known():
     paths = " ".join(re.findall(r'"(/[^" ]*)"', sources))
     named = set(re.findall(r"\{([a-z]+_(?:id|name))\}", paths))
     assert named | {"list_id", "folder_id", "space_id"} == inside | IN_PATH.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("time_entry_delete", lambda w: {"entryId": w.entry, "teamId": "1"}),
+        ("time_entry_update", lambda w: {"entryId": w.entry, "teamId": "1", "description": "x"}),
+        ("doc_page_create", lambda w: {"docId": w.doc, "title": "x", "workspaceId": "1"}),
+        ("task_delete_bulk", lambda w: {"tasks": [{"taskId": "DEV-42"}], "teamId": "1"}),
+    ],
+)
+@pytest.mark.parametrize("set_to", ["", "2"])
+def test_where_a_thing_is_gets_asked_in_the_workspace_that_the_write_names(make_world, name, arguments, set_to):
+    world = make_world()
+    world.fake.teams["2"] = {"id": "2", "name": "Other", "members": []}
+    allow(world, writeSpaces=world.space)
+    world.settings["teamId"] = set_to
+    assert world.run(name, {**arguments(world), "confirm": "yes"}).structured["done"] is True
+    named = [sent for sent in world.fake.sent if "/team/" in sent.path or "/workspaces/" in sent.path or sent.one("team_id")]
+    assert len(named) >= 2
+    assert not any("/2/" in sent.path or sent.one("team_id") == "2" for sent in named)
+
+
+@pytest.mark.parametrize("name", ["subtask_create", "task_update"])
+def test_the_parent_that_is_sent_is_the_one_that_was_asked_about(make_world, name):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    mine = {"listId": world.list, "name": "x"} if name == "subtask_create" else {"taskId": world.other_task}
+    arguments = {**mine, "parentTaskId": "SEC-1", "confirm": "yes"}
+    assert attempt(world, name, arguments).startswith(f"{REFUSAL}task ")
+    for task, custom_id in ((world.secret_task, None), (world.task, "SEC-1")):  # the custom id goes to another task
+        world.fake.tasks[task]["custom_id"] = custom_id
+    attempt(world, name, arguments)
+    assert [sent for sent in world.fake.writes() if sent.body["parent"] == world.secret_task] == []
+
+
+@pytest.mark.parametrize(("running", "is_allowed"), [("task", True), ("other_task", True), ("secret_task", False)])
+def test_no_timer_is_stopped_by_starting_one_where_it_may_not_be(make_world, running, is_allowed):
+    world = make_world(running=running)
+    allow(world, writeSpaces=world.space)
+    answer = attempt(world, "task_timer_start", {"taskId": world.task, "confirm": "yes"})
+    assert answer["done"] is True if is_allowed else answer.startswith(f"{REFUSAL}entry {world.fake.running}.")
+    assert bool(world.fake.writes()) == is_allowed
+
+
+def test_whoever_is_asked_to_confirm_hears_which_timer_stops(make_world):
+    world = make_world(running="secret_task")
+    preview = world.call("task_timer_start", taskId=world.task)
+    assert preview["summary"].endswith(f"start the timer on task {world.task}, and stop the one on {world.secret_task}.")
+
+
+@pytest.mark.parametrize("value", [{"add": ["SECRET"]}, {"add": [], "rem": ["TASK", "SECRET"]}, {"add": ["TASK"]}, {"add": [7]}])
+def test_a_task_that_a_field_links_to_changes_as_well(make_world, value):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    ids = {"SECRET": world.secret_task, "TASK": world.other_task}
+    value = {name: [ids.get(item, item) for item in items] for name, items in value.items()}
+    is_allowed = world.secret_task not in str(value)
+    field = world.fake.fields[world.list][0]["id"]
+    arguments = {"taskId": world.task, "fieldId": field, "value": value, "confirm": "yes"}
+    answer = attempt(world, "task_custom_field_set_value", arguments)
+    assert answer["done"] is True if is_allowed else answer.startswith(f"{REFUSAL}task {world.secret_task}.")
+    assert bool(world.fake.writes()) == is_allowed
