@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -21,6 +22,7 @@ from web import (
     check_host,
     csrf_input,
     known_login,
+    next_page,
     no_store,
     page,
     see_other,
@@ -83,7 +85,7 @@ def answer_error(error: Exception) -> Response:
     if request.endpoint in API_ENDPOINTS:
         response = no_store(jsonify(error=CODES.get(status, "invalid_request"), error_description=message), status)
     else:
-        response = page("message.html", status, title=title, message=message)
+        response = page("message.html", status, title=title, message=message, way=find_way(error))
     if isinstance(error, StorageError):
         log.error("storage failed at %s: %s", request.endpoint, error)
     if isinstance(error, TooManyRequests):
@@ -107,6 +109,22 @@ def describe_error(error: Exception) -> tuple[int, str, str]:
     return 500, "Something went wrong", f"This is our fault. The server's log has the details under {error_id}."
 
 
+def find_way(error: Exception) -> tuple[str, str] | None:
+    """Where somebody can go on after an error, and what that is called; None: nowhere but to the front page."""
+    if isinstance(error, TooManyRequests) and request.endpoint == "people.login":
+        return "/login?" + urlencode({"next": next_page()}), "Back to the sign-in"
+    if isinstance(error, NotFound) and request.method == "POST":
+        return "/admin", "Your connections"
+    return getattr(error, "way", None)
+
+
+def describe_missing(_error: NotFound) -> tuple[int, str, str]:
+    """What is not there: an address, or the thing that a button was about, which a double click may have deleted already."""
+    if request.method == "POST":
+        return 404, "It is not there", "It was deleted meanwhile, perhaps by you just now, or it is not yours."
+    return 404, "Page not found", "There is no such page, or it is not yours."
+
+
 def describe_http(error: HTTPException) -> tuple[int, str, str]:
     """An error that Flask raised: 404, 405, 413 …"""
     known = {404: "There is no such page.", 405: "This page cannot be opened like that.", 413: "That is too much data."}
@@ -116,7 +134,7 @@ def describe_http(error: HTTPException) -> tuple[int, str, str]:
 
 DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
     (Refused, lambda error: (error.status, error.title, str(error))),
-    (NotFound, lambda error: (404, "Page not found", "There is no such page, or it is not yours.")),
+    (NotFound, describe_missing),
     (InvalidInput, lambda error: (400, "Please check what you typed", str(error))),
     (TooManyRequests, lambda error: (429, "Too many tries", str(error))),
     (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Nothing was lost; please try again.")),

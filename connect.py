@@ -22,10 +22,9 @@ from store.sessions import insert_session
 from store.upstreams import list_upstreams
 from store.user_clients import find_note, lift_pause
 from store.users import User
-from web import Refused, answer_client, browser_hash, current_user, now, page, see_other, state
+from web import REPEAT_SECONDS, Refused, answer_client, browser_hash, current_user, now, page, see_other, state
 
 bp = Blueprint("connect", __name__)
-REPEAT_SECONDS = 10  # a double click arrives within these, over a slow line too
 
 
 @bp.route("/connect", methods=["GET", "POST"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
@@ -9,8 +10,11 @@ from flask import Blueprint, Response, g, request
 from accounts import set_password, set_up_owner, sign_out_everywhere
 from errors import InvalidInput, NotFound
 from signins import note_login
-from store.users import check_password, count_users
+from store.users import User, check_password, count_users, find_login, list_users
 from web import (
+    REPEAT_SECONDS,
+    LoginNeeded,
+    browser_cookie,
     client_address,
     current_user,
     find_current_login,
@@ -40,7 +44,7 @@ def setup() -> Response:
     """Make the owner, with the one-time code of the server's log. Closed for good once there is a user."""
     g.leaves_for_client = True
     if count_users(state().db):
-        raise NotFound("set-up is done")
+        return let_in(find_just_made())
     if request.method == "GET":
         return page("setup.html", next=next_page(), values={}, errors={})
     state().limits.setup(client_address())
@@ -54,9 +58,31 @@ def setup() -> Response:
     except InvalidInput as error:
         return page("setup.html", 400, next=next_page(), values=form, errors=error.fields)
     except NotFound:
+        with suppress(NotFound):
+            return let_in(find_just_made())
         note_login("wrong_code")
         errors = {"code": "This is not the code. A fresh one is in the server's log after each start."}
         return page("setup.html", 403, next=next_page(), values=form, errors=errors)
+    return let_in(user)
+
+
+def find_just_made() -> User:
+    """Who has just been made by the same form, sent twice by a double click. Raises NotFound for anybody else: set-up is done."""
+    is_young = any(now() < user.created_at + REPEAT_SECONDS for user in list_users(state().db))
+    user = find_by_password() if request.method == "POST" and is_young else None
+    if user is None:
+        raise NotFound("set-up is done")
+    return user
+
+
+def find_by_password() -> User | None:
+    """Whose name and password were typed. An absent or empty name means the only user."""
+    with state().limits.password_check():
+        return check_password(state().db, request.form.get("username", ""), request.form.get("password", ""))
+
+
+def let_in(user: User) -> Response:
+    """Sign the user in, and go on to where they wanted to go."""
     sign_in(user)
     note_login(user_id=user.id)
     return see_other(next_page())
@@ -64,23 +90,22 @@ def setup() -> Response:
 
 @bp.route("/login", methods=["GET", "POST"])
 def login() -> Response:
-    """Sign in. An absent or empty user name means the only user."""
+    """Sign in."""
     g.leaves_for_client = True
     if not count_users(state().db):
         return see_other("/setup?" + urlencode({"next": next_page()}))
     if request.method == "GET":
-        again = "again" in request.args
-        return see_other(next_page()) if find_current_login() and not again else page("login.html", next=next_page(), again=again)
+        known = find_current_login()
+        if known and "again" not in request.args:
+            return see_other(next_page())
+        return page("login.html", next=next_page(), again=known, username=known.user.name if known else "")
     state().limits.login(login_identity())
-    name = request.form.get("username", "")
-    with state().limits.password_check():
-        user = check_password(state().db, name, request.form.get("password", ""))
+    user = find_by_password()
     if user is None:
         note_login("wrong_password")
-        return page("login.html", 401, next=next_page(), username=name, error="The name or the password is wrong.")
-    sign_in(user)
-    note_login(user_id=user.id)
-    return see_other(next_page())
+        error = "The name or the password is wrong."
+        return page("login.html", 401, next=next_page(), username=request.form.get("username", ""), error=error)
+    return let_in(user)
 
 
 @bp.post("/logout")
@@ -93,22 +118,36 @@ def logout() -> Response:
 @bp.route("/account", methods=["GET", "POST"])
 def account() -> Response:
     """The person's own account. A new password needs the old one, and signs out everything but this browser."""
-    user = current_user()
     if request.method == "GET":
-        return page("account.html", user=user, errors={})
+        return page("account.html", user=current_user(), errors={})
     state().limits.login(login_identity())
-    form = request.form
     try:
+        user = change_password()
+    except InvalidInput as error:
+        return page("account.html", 403 if "old_password" in error.fields else 400, user=current_user(), errors=error.fields)
+    sign_in(user)
+    return page("account.html", user=user, errors={}, note="Your password is changed. Everything else is signed out.")
+
+
+def change_password() -> User:
+    """Change the password as the form says. If a double click sent the form twice, the first has signed this browser out.
+
+    Raises InvalidInput with what has to be mended, and LoginNeeded.
+    """
+    try:
+        user, form = current_user(), request.form
         with state().limits.password_check():
             if check_password(state().db, user.name, form.get("old_password", "")) is None:
                 raise InvalidInput("Please look at the marked fields.", {"old_password": "This is not your password."})
             if form.get("password") != form.get("password_again"):
                 raise InvalidInput("Please look at the marked fields.", {"password_again": "The two passwords differ."})
             set_password(state().db, user, form.get("password", ""), now=now())
-    except InvalidInput as error:
-        return page("account.html", 403 if "old_password" in error.fields else 400, user=user, errors=error.fields)
-    sign_in(user)
-    return page("account.html", user=user, errors={}, note="Your password is changed. Everything else is signed out.")
+    except (InvalidInput, LoginNeeded):
+        was_signed_out = find_login(state().db, browser_cookie(), now=now()) is None
+        user = find_by_password() if was_signed_out else None
+        if user is None:
+            raise
+    return user
 
 
 @bp.post("/account/sign-out")

@@ -48,7 +48,8 @@ CREATE TABLE logins (
     user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_at    INTEGER NOT NULL,                       -- when the password was typed
     seen_at       INTEGER NOT NULL,                       -- to the minute
-    expires_at    INTEGER NOT NULL
+    expires_at    INTEGER NOT NULL,
+    browser_hash  TEXT NOT NULL DEFAULT ''                -- made of what it was before and of the user: both logins of a double click have the same
 );
 CREATE INDEX logins_by_user ON logins (user_id);
 

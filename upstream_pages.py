@@ -63,8 +63,8 @@ def document() -> Response:
 
 def refuse(message: str, connection_id: str | None = None) -> Response:
     """A page that says what went wrong, and leads back to the connection."""
-    back = page_of(connection_id) if connection_id else None
-    return page("message.html", 400, title="This sign-in cannot go on", message=message, back=back)
+    way = (page_of(connection_id), "Back to the connection") if connection_id else None
+    return page("message.html", 400, title="This sign-in cannot go on", message=message, way=way)
 
 
 def page_of(connection_id: str) -> str:

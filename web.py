@@ -34,12 +34,14 @@ from upstream_oauth import UpstreamOAuth
 DEVICE_SECONDS = 365 * 86400
 BODY_MAX = 256 * 1024
 LOOK_SECONDS = 4
+REPEAT_SECONDS = 10  # the second click of a double one arrives within these, over a slow line too
 # Answered with JSON, called by programs without cookies, and so without CSRF tokens.
 API_ENDPOINTS = frozenset(
     ("register.create", "register.read", "register.replace", "register.delete", "oauth.token", "oauth.revoke", "oauth.introspect")
 )
 # A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
 CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
+SIGN_IN_ENDPOINTS = frozenset({"people.login", "people.setup"})
 ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
 
 
@@ -93,8 +95,9 @@ def browser_cookie() -> str:
 
 
 def browser_hash() -> str:
-    """This browser's cookie as it stands in the database."""
-    return hash_token(browser_cookie())
+    """What this browser is called in the database: after its login if somebody is signed in, else after its cookie."""
+    login = find_current_login()
+    return login.browser_hash if login else hash_token(browser_cookie())
 
 
 def find_current_login() -> Login | None:
@@ -137,7 +140,7 @@ def sign_in(user: User) -> None:
     """Sign this browser in under a new cookie, so that nobody who knew the old one is signed in with it."""
     old = browser_hash()
     end_login(state().db, browser_cookie())
-    g.browser = create_login(state().db, user.id, now=now())
+    g.browser = create_login(state().db, user.id, old, now=now())
     g.browser_is_new, g.device_is_new = True, True
     g.pop("login", None)
     move_requests(state().db, old, browser_hash())
@@ -185,6 +188,8 @@ def check_csrf() -> None:
     if site not in ("same-origin", "none") or (origin not in (None, "null") and not is_own_origin(origin)):
         raise Refused(403, "This form came from another site, so nothing was changed.")
     if not same(request.form.get("csrf_token", ""), csrf_token()):
+        if request.endpoint in SIGN_IN_ENDPOINTS and find_current_login():  # by the first click of a double one, say
+            raise Refused(403, "There is nothing more to do here.", "You are signed in already", way=(next_page(), "Go on"))
         raise Refused(403, "This form is too old, or cookies are blocked. Go back, reload the page and try again.")
 
 
@@ -197,11 +202,11 @@ def is_own_origin(origin: str) -> bool:
 
 
 class Refused(Exception):
-    """The request is not acceptable; the page says why, with this status and title."""
+    """The request is not acceptable; the page says why, with this status and title. `way`: where to go on, and its name."""
 
-    def __init__(self, status: int, message: str, title: str = "Nothing was changed"):
+    def __init__(self, status: int, message: str, title: str = "Nothing was changed", way: tuple[str, str] | None = None):
         super().__init__(message)
-        self.status, self.title = status, title
+        self.status, self.title, self.way = status, title, way
 
 
 def check_host() -> None:

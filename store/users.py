@@ -31,6 +31,7 @@ class Login:
     """A browser in which `user` is signed in; `created_at` is when the password was typed."""
 
     cookie_hash: str
+    browser_hash: str
     user: User
     created_at: int
     seen_at: int
@@ -132,18 +133,22 @@ def as_user(row: Row) -> User:
 # --- logins ---
 
 
-def create_login(db: Database, user_id: str, *, now: int) -> str:
-    """Sign a browser in; answers its cookie's new value, which only the browser keeps."""
+def create_login(db: Database, user_id: str, browser_hash: str = "", *, now: int) -> str:
+    """Sign a browser in, which was `browser_hash` before; answers its cookie's new value, which only the browser keeps.
+
+    Signed in twice by a double click, it has two cookies, of which it keeps either, and is the same browser with both.
+    """
     cookie = new_token("")
     with db.write() as run:
         run(
             """
             INSERT INTO logins
-                (cookie_hash, user_id, created_at, seen_at, expires_at)
+                (cookie_hash, browser_hash, user_id, created_at, seen_at, expires_at)
             VALUES
-                (:cookie_hash, :user_id, :now, :now, :expires_at)
+                (:cookie_hash, :browser_hash, :user_id, :now, :now, :expires_at)
             """,
             cookie_hash=hash_token(cookie),
+            browser_hash=hash_token((browser_hash or cookie) + user_id),
             user_id=user_id,
             now=now,
             expires_at=now + LOGIN_SECONDS,
@@ -155,7 +160,7 @@ def find_login(db: Database, cookie: str, *, now: int) -> Login | None:
     """The login of a cookie, if it is alive."""
     rows = db.query(
         """
-        SELECT l.cookie_hash, l.created_at AS login_at, l.seen_at, u.id, u.name, u.is_owner, u.created_at
+        SELECT l.cookie_hash, l.browser_hash, l.created_at AS login_at, l.seen_at, u.id, u.name, u.is_owner, u.created_at
         FROM logins l
         JOIN users u ON u.id = l.user_id
         WHERE l.cookie_hash = :cookie_hash AND l.expires_at > :now
@@ -166,7 +171,7 @@ def find_login(db: Database, cookie: str, *, now: int) -> Login | None:
     if not rows:
         return None
     row = rows[0]
-    return Login(row["cookie_hash"], as_user(row), row["login_at"], row["seen_at"])
+    return Login(row["cookie_hash"], row["browser_hash"], as_user(row), row["login_at"], row["seen_at"])
 
 
 def note_login_seen(db: Database, login: Login, *, now: int) -> None:
