@@ -11,14 +11,17 @@ import jwt
 
 from crypto import Vault
 from db import Database
-from errors import FetchError, InvalidClient
+from errors import FetchError, InvalidClient, TooManyRequests
 from fetch import ANONYMOUS, Fetcher
+from joint_fetches import JointFetches
 from store.assertions import claim_assertion
 from store.cache import ScopedCache
 from store.clients import Client
+from tools import Cached
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALGORITHMS = ("RS256", "ES256")  # never none, and never HS256, for which a public key would pass as a secret
+KINDS = {"RS256": "RSA", "ES256": "EC"}  # algorithm -> kind of its keys
+ALGORITHMS = tuple(KINDS)  # never none, and never HS256, for which a public key would pass as a secret
 LEEWAY_SECONDS = 60
 LONGEST_SECONDS = 3600
 LATEST = 10**11  # in epoch seconds: the year 5138
@@ -38,6 +41,7 @@ class ClientAssertions:
     ):
         self._db, self._fetch, self._audiences, self._clock = db, fetch, audiences, clock
         self._cache = ScopedCache(db, vault, "client keys", clock)
+        self._fetches, self._asked = JointFetches(), dict[str, float]()
 
     def verify(self, client: Client, assertion: str) -> None:
         """Raise InvalidClient unless this assertion is the client's own, for us, in time, and was never presented before."""
@@ -57,28 +61,39 @@ class ClientAssertions:
             raise InvalidClient("The client assertion was already used.")
 
     def _find_key(self, client: Client, header: Mapping[str, Any]) -> Any:
-        """The key that the header names; the published set is fetched once more if it is not in our copy."""
+        """The key that the header names; the published set is fetched once more if it is not in our copy.
+
+        For a client that no person has let in nothing is fetched: there is nothing yet that it could sign for.
+        """
         if "jwks" in client.metadata:
             return pick_key(client.metadata["jwks"], header)
         uri = client.metadata.get("jwks_uri")
-        if uri is None:
+        if uri is None or client.approved_at is None:
             raise ValueError
         copy = self._cache.get(uri)
-        if copy is not None and copy.fresh:
-            try:
-                return pick_key(copy.value, header)
-            except ValueError:
-                if self._clock() < copy.fetched_at + KEYS_ANEW_SECONDS:
-                    raise
+        if copy is not None and (self._was_asked(uri, copy) or (copy.fresh and find_keys(copy.value, header))):
+            return pick_key(copy.value, header)
         try:
-            keys = self._fetch.request("GET", uri, trust=KEYS, headers={"Accept": "application/json"}).json()
-        except FetchError:
+            keys = self._fetches.run(uri, lambda: self._read_keys(uri))
+        except (FetchError, TooManyRequests):
             if copy is None:
                 raise
-            return pick_key(copy.value, header)  # the last good copy
-        key = pick_key(keys, header)
+            keys = copy.value  # the last good copy
+        return pick_key(keys, header)
+
+    def _was_asked(self, uri: str, copy: Cached) -> bool:
+        """Whether the set was fetched just now, or could not be."""
+        return 0 <= self._clock() - max(copy.fetched_at, self._asked.get(uri, 0)) < KEYS_ANEW_SECONDS
+
+    def _read_keys(self, uri: str) -> Any:
+        if len(self._asked) > 1000:
+            self._asked.clear()
+        self._asked[uri] = self._clock()
+        keys = self._fetch.request("GET", uri, trust=KEYS, headers={"Accept": "application/json"}).json()
+        if not isinstance(keys, dict) or not isinstance(keys.get("keys"), list):
+            raise FetchError("What should be a set of keys is none.")
         self._cache.put(uri, keys, fresh_seconds=KEYS_FRESH_SECONDS, keep_seconds=KEYS_KEEP_SECONDS)
-        return key
+        return keys
 
 
 def read_header(assertion: str) -> Mapping[str, Any]:
@@ -104,22 +119,26 @@ def read_subject(assertion: str) -> str:
     return subject
 
 
-def pick_key(keys: Any, header: Mapping[str, Any]) -> Any:
-    """The public key of a set (RFC 7517 §5) that the header names, or the only one that fits. Raises ValueError."""
+def find_keys(keys: Any, header: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The keys of a set (RFC 7517 §5) that a header may mean."""
     listed = keys.get("keys") if isinstance(keys, dict) else None
-    kind = {"RS256": "RSA", "ES256": "EC"}[header["alg"]]
-    fitting = [
+    return [
         key
         for key in listed or ()
         if isinstance(key, dict)
-        and key.get("kty") == kind
+        and key.get("kty") == KINDS[header["alg"]]
         and key.get("use", "sig") == "sig"
         and ("kid" not in header or key.get("kid") == header["kid"])
     ]
+
+
+def pick_key(keys: Any, header: Mapping[str, Any]) -> Any:
+    """The public key of a set that the header names, or the only one that fits. Raises ValueError."""
+    fitting = find_keys(keys, header)
     if len(fitting) != 1 or PRIVATE_MEMBERS & fitting[0].keys():  # a private key that was published is anybody's
         raise ValueError
     key = jwt.PyJWK(fitting[0], algorithm=header["alg"]).key
-    if kind == "RSA" and key.key_size < RSA_BITS_MIN:
+    if header["alg"] == "RS256" and key.key_size < RSA_BITS_MIN:
         raise ValueError
     return key
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,12 +22,12 @@ from config import Settings
 from db import Database
 from errors import FetchError, InvalidClientMetadata, InvalidRedirectUri, TooManyRequests, UnsafeRedirect
 from fetch import ANONYMOUS, Fetcher, Response
+from joint_fetches import JointFetches
 from store.clients import Client, find_client, put_client
 from store.emulated_documents import find_document, put_described_client
 
 URL_MAX = 2048
 DEFAULT_SECONDS, LONGEST_SECONDS = 300, 86400
-FETCHES_AT_ONCE = 4
 EMULATED_PATH = "/oauth/emulated/"  # below it stands what `cli.py emulate` publishes
 NO_SUCH_DOCUMENT = "This server does not know the app that sent you (client_id), or no longer."
 METHODS = ("none", "private_key_jwt")  # a document is public, so it can hold no shared secret
@@ -39,9 +38,7 @@ class ClientDocuments:
 
     def __init__(self, db: Database, fetch: Fetcher, settings: Settings, clock: Callable[[], float] = time.time):
         self._db, self._fetch, self._settings, self._clock = db, fetch, settings, clock
-        self._places = threading.BoundedSemaphore(FETCHES_AT_ONCE)
-        self._locks: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
+        self._fetches = JointFetches()
 
     def find(self, client_id: str, around_fetch: Callable[[], AbstractContextManager[None]]) -> Client:
         """The client behind a URL: our copy while it is fresh, else fetched `around_fetch`, which may refuse that.
@@ -53,33 +50,32 @@ class ClientDocuments:
             return self._find_emulated(client_id)
         check_document_url(client_id)
         copy = find_client(self._db, client_id)
-        if copy is not None and (copy.fresh_until or 0) > self._clock():
+        if copy is not None and self._is_fresh(copy):
             return copy
-        with self._one_at_a_time(client_id):
-            copy = find_client(self._db, client_id)
-            if copy is not None and (copy.fresh_until or 0) > self._clock():
-                return copy
-            try:
-                with around_fetch():
-                    client = self._read(client_id)
-            except (FetchError, InvalidClientMetadata, InvalidRedirectUri) as error:
-                if copy is not None:
-                    return copy
-                host = urlsplit(client_id).netloc
-                raise UnsafeRedirect(f"The description of the app at {host} cannot be used. {error}") from None
-            put_client(self._db, client)
-        return client
-
-    def _read(self, client_id: str) -> Client:
-        if not self._places.acquire(timeout=ANONYMOUS.max_seconds):
-            raise TooManyRequests(5)
         try:
+            return self._fetches.run(client_id, lambda: self._renew(client_id, around_fetch))
+        except (FetchError, InvalidClientMetadata, InvalidRedirectUri, TooManyRequests) as error:
+            if copy is not None:
+                return copy
+            if isinstance(error, TooManyRequests):
+                raise
+            host = urlsplit(client_id).netloc
+            raise UnsafeRedirect(f"The description of the app at {host} cannot be used. {error}") from None
+
+    def _is_fresh(self, copy: Client) -> bool:
+        return (copy.fresh_until or 0) > self._clock()
+
+    def _renew(self, client_id: str, around_fetch: Callable[[], AbstractContextManager[None]]) -> Client:
+        copy = find_client(self._db, client_id)
+        if copy is not None and self._is_fresh(copy):  # somebody else was quicker
+            return copy
+        with around_fetch():
             response = self._fetch.request("GET", client_id, trust=ANONYMOUS, headers={"Accept": "application/json"})
-        finally:
-            self._places.release()
-        metadata = check_document(client_id, response, self._settings)
+            metadata = check_document(client_id, response, self._settings)
         now = int(self._clock())
-        return described_client(client_id, metadata, now, now + read_max_age(response.headers))
+        client = described_client(client_id, metadata, now, now + read_max_age(response.headers))
+        put_client(self._db, client)
+        return client
 
     def _find_emulated(self, client_id: str) -> Client:
         """The client of a document in our own database, under the same rules; nothing is fetched, and no copy outlives it."""
@@ -97,15 +93,6 @@ class ClientDocuments:
         if not put_described_client(self._db, document_id, client, now=now):  # taken back meanwhile
             raise UnsafeRedirect(NO_SUCH_DOCUMENT)
         return client
-
-    @contextmanager
-    def _one_at_a_time(self, client_id: str):
-        with self._guard:
-            if len(self._locks) > 1000:
-                self._locks = {url: lock for url, lock in self._locks.items() if lock.locked()}
-            lock = self._locks.setdefault(client_id, threading.Lock())
-        with lock:
-            yield
 
 
 def described_client(client_id: str, metadata: dict[str, Any], now: int, fresh_until: int) -> Client:

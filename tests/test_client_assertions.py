@@ -13,6 +13,7 @@ from client_assertions import ClientAssertions, read_subject
 from crypto import Vault
 from db import Database
 from errors import FetchError, InvalidClient
+from fetch import Response
 from store.assertions import claim_assertion, purge_assertions
 from store.clients import Client
 
@@ -49,9 +50,10 @@ def desk(db: Database, vault: Vault, web: Web) -> Desk:
     return Desk(db, vault, web)
 
 
-def client(**changes: Any) -> Client:
+def client(*, approved_at: int | None = NOW, **changes: Any) -> Client:
     metadata = chatgpt_document(**changes)
-    return Client(DOCUMENT_URL, "cimd", "ChatGPT", "private_key_jwt", None, tuple(metadata["redirect_uris"]), metadata, NOW)
+    uris = tuple(metadata["redirect_uris"])
+    return Client(DOCUMENT_URL, "cimd", "ChatGPT", "private_key_jwt", None, uris, metadata, NOW, approved_at=approved_at)
 
 
 @pytest.mark.parametrize("audience", [ISSUER, TOKEN_URL, [TOKEN_URL], ["https://other.example", ISSUER]])
@@ -163,6 +165,36 @@ def test_unknown_names_do_not_make_it_fetch_over_and_over(desk: Desk, signer: Si
         with pytest.raises(InvalidClient):
             desk.verify(client(), unknown.sign(DOCUMENT_URL, ISSUER, NOW))
     assert web.asked == [KEYS_URL]
+
+
+def test_a_client_that_nobody_has_let_in_makes_it_fetch_nothing(desk: Desk, signer: Signer, web: Web):
+    with pytest.raises(InvalidClient, match="cannot be verified"):
+        desk.verify(client(approved_at=None), signer.sign(DOCUMENT_URL, ISSUER, NOW))
+    assert web.asked == []
+    own = client(approved_at=None, jwks_uri=None, jwks={"keys": [signer.public()]})
+    desk.verify(own, signer.sign(DOCUMENT_URL, ISSUER, NOW))  # those in the document itself cost nothing
+
+
+def test_unknown_names_make_it_fetch_now_and_then_at_the_most(desk: Desk, signer: Signer, web: Web):
+    desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW))
+    unknown = Signer(kid="nobody's", algorithm="ES256")
+    for second in range(31, 91):
+        desk.now = NOW + second
+        with pytest.raises(InvalidClient):
+            desk.verify(client(), unknown.sign(DOCUMENT_URL, ISSUER, desk.now))
+    assert web.asked == [KEYS_URL] * 3
+
+
+@pytest.mark.parametrize("failure", [FetchError("It did not answer."), Response(200, {}, b"{}"), Response(200, {}, b"[" * 2000)])
+def test_while_there_is_no_answer_it_asks_now_and_then_at_the_most(
+    desk: Desk, signer: Signer, web: Web, failure: Response | Exception
+):
+    desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, NOW))
+    web.pages[KEYS_URL] = failure
+    for second in range(4000, 4060):
+        desk.now = NOW + second
+        desk.verify(client(), signer.sign(DOCUMENT_URL, ISSUER, desk.now))
+    assert web.asked == [KEYS_URL] * 3
 
 
 def test_the_last_good_keys_serve_while_there_is_no_answer(desk: Desk, signer: Signer, web: Web):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import NOW
+from patience import wait_until
 from web_of_clients import DOCUMENT_URL, Web, chatgpt_document
 
 from client_documents import ClientDocuments, emulated_url, read_max_age
@@ -17,6 +18,7 @@ from config import Settings
 from db import Database
 from errors import FetchError, TooManyRequests, UnsafeRedirect
 from fetch import ANONYMOUS, Fetcher, Response
+from joint_fetches import WAITING_MAX
 from store.clients import find_client
 from store.emulated_documents import delete_document, insert_document
 
@@ -185,6 +187,36 @@ def test_the_limit_counts_fetches_and_not_visits(documents: ClientDocuments, web
     assert web.asked == []
     documents.find(DOCUMENT_URL, no_limit)
     assert documents.find(DOCUMENT_URL, used_up).name == "ChatGPT"
+
+
+def test_the_last_good_copy_serves_while_the_limit_is_used_up(documents: ClientDocuments, web: Web, clock: Clock):
+    def used_up() -> None:
+        raise TooManyRequests(60)
+
+    web.publish(DOCUMENT_URL, chatgpt_document())
+    documents.find(DOCUMENT_URL, no_limit)
+    clock.now += 90_000
+    assert documents.find(DOCUMENT_URL, used_up).name == "ChatGPT"
+    assert len(web.asked) == 1
+
+
+def test_many_who_wait_for_a_url_that_fails_wait_for_one_failure(documents: ClientDocuments, web: Web):
+    answer, refused, released = web.request, list[str](), threading.Event()
+    web.request = lambda *args, **options: released.wait(10) and answer(*args, **options)
+
+    def visit() -> None:
+        with pytest.raises(UnsafeRedirect) as refusal:
+            documents.find(DOCUMENT_URL, no_limit)
+        refused.append(str(refusal.value))
+
+    threads = [threading.Thread(target=visit) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: documents._fetches._waiting._value == WAITING_MAX - 4)
+    released.set()
+    for thread in threads:
+        thread.join()
+    assert (len(refused), len(web.asked)) == (5, 1)
 
 
 @pytest.mark.parametrize(
