@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from crypto import new_id
 from tools import Cache, Call
+
+MARK_SECONDS = 2 * 86_400  # longer than any copy is good for
 
 # mark of a page -> (what is on it, the mark of the next one; None: it was the last)
 Ask = Callable[[Any], tuple[list[dict[str, Any]], Any]]
@@ -46,14 +49,22 @@ def gather(
 
 
 class Copies:
-    """Copies of what a service answered, each kind with its life in seconds; 0 for what has to be true at this moment."""
+    """Copies of what a service answered, each kind with its life in seconds; 0 for what has to be true at this moment.
+
+    What is kept lies under the mark of the last change: an answer that was on its way while something changed is found by nobody.
+    """
 
     def __init__(self, cache: Cache, name: str, lives: Mapping[str, int]):
         self._cache, self._name, self._lives = cache, name, lives
+        self._marks: dict[str, Any] = {}
 
     def key(self, kind: str, *asked: Any) -> str:
-        """Where the answer to a question lies. Everything that decides what is answered belongs into it: the account, too."""
-        return f"{self._name}:{kind}:{sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()}"
+        """Where the answer to a question lies, to be taken before it is asked.
+
+        Everything that decides what is answered belongs into it: the account, too.
+        """
+        question = json.dumps([self._mark(kind), *asked], sort_keys=True)
+        return f"{self._name}:{kind}:{sha256(question.encode()).hexdigest()}"
 
     def find(self, kind: str, key: str) -> Any:
         """A copy that is fresh, or None."""
@@ -77,4 +88,16 @@ class Copies:
     def drop(self, *kinds: str) -> None:
         """Forget what a change may have made stale."""
         for kind in kinds:
+            self._marks[kind] = new_id()
+            self._cache.put(self._mark_key(kind), self._marks[kind], fresh_seconds=MARK_SECONDS, keep_seconds=MARK_SECONDS)
             self._cache.drop(f"{self._name}:{kind}:")
+
+    def _mark(self, kind: str) -> Any:
+        """What stands for the last change of a kind, as this call knows it; None if there was none."""
+        if kind not in self._marks:
+            copy = self._cache.get(self._mark_key(kind)) if self._lives[kind] else None
+            self._marks[kind] = copy.value if copy else None
+        return self._marks[kind]
+
+    def _mark_key(self, kind: str) -> str:
+        return f"{self._name}:changed:{kind}"

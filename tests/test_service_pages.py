@@ -93,6 +93,30 @@ def test_a_copy_is_good_for_its_own_question_until_it_is_dropped(context):
     assert len(context.fetch.urls) == 12
 
 
+def test_what_was_on_its_way_while_something_changed_is_not_kept_for_others():
+    cache, asked = MemoryCache(), []
+
+    def ask(answer: str, meanwhile: bool) -> str:
+        asked.append(answer)
+        if meanwhile:
+            Copies(cache, "birds", {"list": 60}).drop("list")  # another call changes something, and is done before this one
+        return answer
+
+    def read(answer: str, *, meanwhile: bool = False) -> str:
+        return Copies(cache, "birds", {"list": 60}).remember("list", ("x",), lambda: ask(answer, meanwhile))
+
+    assert read("old", meanwhile=True) == "old"
+    assert [read("new"), read("newer")] == ["new", "new"]
+    assert asked == ["old", "new"]
+
+
+def test_a_call_that_changes_something_reads_it_anew():
+    copies, asked = Copies(MemoryCache(), "birds", {"list": 60, "nests": 60}), []
+    for kind in ("list", "nests", "drop", "list", "nests", "list"):
+        copies.drop("list") if kind == "drop" else copies.remember(kind, ("x",), lambda kind=kind: asked.append(kind) or "found")
+    assert asked == ["list", "nests", "list"]
+
+
 def test_a_kind_without_a_life_is_never_kept(context):
     copies, asked = Copies(context.cache, "birds", {"now": 0}), []
     for _ in range(2):
