@@ -11,8 +11,8 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from client_trust import authenticate_client, read_credentials
 from crypto import new_id
-from errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError, UnsupportedGrantType
-from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, TokenRequest, Visit
+from errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError, UnsafeRedirect, UnsupportedGrantType
+from oauth_checks import AUTHORIZE_CHECKS, CODE_CHECKS, REFRESH_CHECKS, UNKNOWN_CLIENT, TokenRequest, Visit
 from signins import about, note, noted
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request, is_challenge_known
 from store.clients import Client, find_client
@@ -69,7 +69,8 @@ def authorize() -> Response:
         expires_at=now() + REQUEST_SECONDS,
     )
     is_repeated = is_challenge_known(state().db, wanted.code_challenge)  # RFC 9700 §2.1.1: each should be new
-    create_request(state().db, wanted, now=now())
+    if not create_request(state().db, wanted, now=now()):
+        raise UnsafeRedirect(UNKNOWN_CLIENT)
     about(client_id=wanted.client_id, request_id=wanted.id)
     note("authorize", detail="challenge_repeated" if is_repeated else None)
     return see_other("/connect?" + urlencode({"request": wanted.id}))

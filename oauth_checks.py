@@ -28,6 +28,7 @@ from store.tokens import Refresh
 
 SCOPES = ("mcp", "offline_access")
 STATE_MAX = 4096
+UNKNOWN_CLIENT = "This server does not know the app that sent you (client_id). Add this server to the app anew."
 WORDS_MAX = 100
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -70,7 +71,7 @@ def check_client(visit: Visit) -> None:
     else:
         visit.client = find_client(visit.db, client_id)
     if visit.client is None:
-        raise UnsafeRedirect("This server does not know the app that sent you (client_id). Add this server to the app anew.")
+        raise UnsafeRedirect(UNKNOWN_CLIENT)
 
 
 def check_redirect(visit: Visit) -> None:

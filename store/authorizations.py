@@ -28,21 +28,24 @@ class AuthorizationRequest:
     code_hash: str | None = None
 
 
-def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> None:
-    """Keep a validated request."""
+def create_request(db: Database, request: AuthorizationRequest, *, now: int) -> bool:
+    """Keep a validated request; False if its client has gone meanwhile."""
     with db.write() as run:
-        run(
+        kept = run(
             """
             INSERT INTO authorization_requests
                 (id, browser_hash, client_id, redirect_uri, state, scope, resource, code_challenge, created_at,
                  expires_at)
-            VALUES
-                (:id, :browser_hash, :client_id, :redirect_uri, :state, :scope, :resource, :code_challenge,
-                 :now, :expires_at)
+            SELECT
+                :id, :browser_hash, id, :redirect_uri, :state, :scope, :resource, :code_challenge, :now, :expires_at
+            FROM clients
+            WHERE id = :client_id
+            RETURNING id
             """,
             **{name: value for name, value in asdict(request).items() if name not in ("decided_at", "code_hash")},
             now=now,
         )
+    return bool(kept)
 
 
 def is_challenge_known(db: Database, code_challenge: str) -> bool:

@@ -47,7 +47,7 @@ def put_client(db: Database, client: Client) -> None:
     with db.write() as run:
         upsert_client(run, client)
         put_redirect_uris(run, client)
-        prune_never_approved(run, client.created_at)  # that is now
+        prune_never_approved(run, client.created_at, spared=client.id)  # that is now
 
 
 def replace_client(db: Database, client: Client) -> None:
@@ -133,15 +133,15 @@ def purge_clients(db: Database, *, now: int) -> None:
         prune_never_approved(run, now)
 
 
-def prune_never_approved(run: Run, now: int, keep: int = NEVER_APPROVED_MAX) -> None:
+def prune_never_approved(run: Run, now: int, keep: int = NEVER_APPROVED_MAX, spared: str = "") -> None:
     """Drop clients that nobody approved, in an open transaction: old ones, and the oldest until `keep` of them are left.
 
-    One that waits for its person's decision stays, and so does one that the owner made.
+    One that waits for its person's decision stays, and so do one that the owner made and the one that is `spared`.
     """
     run(
         """
         DELETE FROM clients
-        WHERE approved_at IS NULL AND kind <> 'preregistered'
+        WHERE approved_at IS NULL AND kind <> 'preregistered' AND id <> :spared
             AND (created_at <= :before OR id NOT IN (
                 SELECT id
                 FROM clients
@@ -159,6 +159,7 @@ def prune_never_approved(run: Run, now: int, keep: int = NEVER_APPROVED_MAX) -> 
         before=now - NEVER_APPROVED_SECONDS,
         keep=keep,
         now=now,
+        spared=spared,
     )
 
 

@@ -217,6 +217,20 @@ def test_a_client_that_waits_for_its_person_or_has_a_grant_is_not_dropped(db: Da
     assert {client.id for client in list_clients(db)} == {"client_0", "client_2"}
 
 
+def test_a_client_that_is_just_kept_is_not_dropped_in_the_same_go(db: Database):
+    old = add_client(db, "https://chat.example/c", kind="cimd")
+    put_client(db, replace(old, created_at=NOW + NEVER_APPROVED_SECONDS + 1))  # a newer copy of its description
+    assert find_client(db, old.id) == old  # it is known since its first one
+
+
+def test_a_request_of_a_client_that_has_gone_is_not_kept(db: Database):
+    wanted = AuthorizationRequest("r", "b", "client_a", "https://a.example/", None, "mcp", "m", "c", NOW + 60)
+    assert not create_request(db, wanted, now=NOW)
+    add_client(db, "client_a")
+    assert create_request(db, wanted, now=NOW)
+    assert [row["client_id"] for row in db.query("SELECT client_id FROM authorization_requests")] == ["client_a"]
+
+
 def test_a_client_changes_and_goes(db: Database):
     client = add_client(db, "client_a", redirect_uris=("https://a.example/cb", "https://b.example/cb"))
     other = replace(client, name="B", redirect_uris=("https://b.example/cb",), secret_hash="h", auth_method="client_secret_post")

@@ -84,6 +84,12 @@ def test_s01_a_good_document_is_fetched_once_and_its_host_is_shown(house: House,
     assert web.asked == [DOCUMENT_URL]
 
 
+def test_a_description_that_nobody_ever_approved_is_as_good_after_a_week(house: House):
+    assert visit(house).status_code == 303
+    house.clock.forward(8 * 86400)
+    assert visit(house).status_code == 303
+
+
 ODD = {
     "plain http": "http://chat.example/c.json", "ftp": "ftp://chat.example/c.json", "a file": "file:///etc/passwd",
     "no path": "https://chat.example", "a slash only": "https://chat.example/", "a fragment": "https://chat.example/c#x",
