@@ -85,7 +85,8 @@ class McpSessions:
         def ask(call: Call, method: str, params: dict[str, Any]) -> dict[str, Any]:
             ask_id = create_ask(self._db, session, now=int(self._clock()))
             try:
-                stream.put(encode_json({"jsonrpc": "2.0", "id": ask_id, "method": method, "params": params}))
+                if not stream.put(encode_json({"jsonrpc": "2.0", "id": ask_id, "method": method, "params": params})):
+                    raise Cancelled("nobody is there to answer")
                 return self._await_reply(ask_id, call, stream)
             finally:
                 delete_ask(self._db, ask_id)

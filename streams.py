@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 KEEPALIVE_SECONDS = 15
+MAX_WAITING_BYTES = 16 * 1024 * 1024  # for a reader who is slower than the writer
 OPENING = b": open\n\n"
 KEEPALIVE = b": keep-alive\n\n"
 PEER_CLOSED = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere POLLHUP, which is always reported, has to do
@@ -44,6 +45,7 @@ class EventStream:
         self._connection, self._keepalive_seconds = connection, keepalive_seconds
         self._on_close, self._on_end = on_close, on_end
         self._events: deque[bytes] = deque()
+        self.waiting_bytes = 0  # of the events that nobody has read yet
         self._last: bytes | None = None
         self._stopped = False
         self._lock = threading.Lock()
@@ -54,10 +56,16 @@ class EventStream:
 
     # --- the writer's end ---
 
-    def put(self, message: bytes) -> None:
-        """Send one message; dropped if nobody reads any more."""
-        self._events.append(frame(message))
+    def put(self, message: bytes) -> bool:
+        """Send one message. False: it was dropped, for nobody reads any more, or so slowly that too much waits already."""
+        event = frame(message)
+        with self._lock:
+            if self.is_abandoned or self.waiting_bytes > MAX_WAITING_BYTES:
+                return False
+            self._events.append(event)
+            self.waiting_bytes += len(event)
         self._ring()
+        return True
 
     def finish(self, message: bytes | None = None) -> None:
         """Send the last message, if there is one: the stream ends after it."""
@@ -89,6 +97,8 @@ class EventStream:
     def close(self) -> None:
         """The answer is over. A method, because the `finally` of a generator that never started never runs."""
         self._end("reader", self._on_close)
+        while self._take() is not None:  # what nobody will read is not kept until the writer has finished
+            pass
 
     def stop(self) -> None:
         """End the answer soon, whatever the writer does: the server is going down. Fit for a signal handler's thread."""
@@ -105,14 +115,23 @@ class EventStream:
             if self._stopped or ready.keys() - {self._bell}:
                 return
             finished = "writer" not in self._open_ends  # looked at first: nothing is put after it
-            while self._events:
-                yield self._events.popleft()
+            while (event := self._take()) is not None:
+                yield event
             if finished:
                 if self._last is not None:
                     yield frame(self._last)
                 return
             if not ready:
                 yield KEEPALIVE
+
+    def _take(self) -> bytes | None:
+        """The next event, if one waits."""
+        with self._lock:
+            if not self._events:
+                return None
+            event = self._events.popleft()
+            self.waiting_bytes -= len(event)
+            return event
 
     def _watch(self) -> select.poll:
         """What tells of events, and of the reader's end."""

@@ -153,3 +153,25 @@ def test_thousands_of_events_before_anybody_reads_do_not_block_the_writer():
 
     assert sum(1 for _ in stream) == 70_001
     stream.close()
+
+
+def test_nothing_is_kept_for_a_reader_who_has_gone():
+    stream = EventStream(None)
+    assert stream.put(b"1") is True
+    stream.close()
+
+    assert stream.put(b"2") is False
+    assert stream.waiting_bytes == 0
+    stream.finish()
+
+
+def test_a_reader_who_is_too_slow_misses_messages_but_never_the_last_one(monkeypatch):
+    monkeypatch.setattr("streams.MAX_WAITING_BYTES", 100)
+    stream = EventStream(None)
+    assert [stream.put(b"x" * 60) for _ in range(3)] == [True, True, False]
+    assert [next(stream), next(stream), next(stream)] == [OPENING, frame(b"x" * 60), frame(b"x" * 60)]
+    assert stream.put(b"y") is True
+    stream.finish(b"z" * 500)
+
+    assert list(stream) == [frame(b"y"), frame(b"z" * 500)]
+    stream.close()
