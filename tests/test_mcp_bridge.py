@@ -278,13 +278,35 @@ def test_only_json_is_taken(post, content_type):
 
 
 @pytest.mark.parametrize(
-    "accept", [None, "", "application/json", "text/event-stream", "text/html", "application/json, text/event-stream;q=0"]
+    "accept",
+    [
+        None,
+        "",
+        "application/json",
+        "text/event-stream",
+        "text/html",
+        "application/json, text/event-stream;q=0",
+        "application/json, text/event-stream; Q=0.000",
+        "*/*, text/event-stream;q=0",
+        "application/json;q=0;a=b, */*",
+        "*/*;q=0",
+        "text/*, */*;q=0",
+    ],
 )
 def test_the_client_must_welcome_both_kinds_of_answer(post, accept):
     assert code_of(post(Accept=accept)) == (406, -32600)
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/event-stream;q=0.5,application/json", "application/*, TEXT/*"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "text/event-stream;q=0.5,application/json",
+        "application/*, TEXT/*",
+        "*/*;q=0.001",
+        "text/*, application/json;v=1, */*;q=0",
+    ],
+)
 def test_ranges_of_media_types_are_welcome_too(post, accept):
     response = post(modern(), Accept=accept, Content_Type="Application/JSON; charset=utf-8", **modern_headers())
 

@@ -421,7 +421,8 @@ def test_only_the_session_of_the_caller_has_a_stream(refusing):
     initialize(refusing.alice)
     refusing.bob.session = refusing.alice.session
     assert code_of(send(refusing.bob, method="GET")) == (404, -32001)
-    assert code_of(send(refusing.alice, method="GET", Accept="application/json")) == (406, -32600)
+    for accept in ("application/json", "text/event-stream;q=0", "*/*, text/event-stream;q=0.0"):
+        assert code_of(send(refusing.alice, method="GET", Accept=accept)) == (406, -32600)
     refusing.alice.session = "mcp_ms_unknown"
     assert code_of(send(refusing.alice, method="GET")) == (404, -32001)
 
