@@ -88,7 +88,7 @@ class Patience:
                 return response
             seconds = reading.wait(response)
             if status == 429 and seconds is not None:
-                self._resume = self.passed() + seconds
+                self._resume = max(self._resume, self.passed() + seconds)
             self.pause(back_off(attempt) if seconds is None else seconds)
         raise AssertionError("the last try returns or raises")
 

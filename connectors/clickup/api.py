@@ -30,6 +30,8 @@ STALE = (
     ("/docs", ("docs",)),
     ("/view", ("views", "tasks")),
     ("/space/{space_id}/tag", ("tags", "tasks")),
+    ("/task/{task_id}/tag", ("tags", "tasks")),  # ClickUp makes the tags that a space does not have yet
+    ("/list/{list_id}/task", ("tags", "tasks", "time")),
     ("/task", ("tasks", "time")),
     ("/checklist", ("tasks",)),
     ("", ("hierarchy", "fields", "tags", "views", "tasks", "time", "docs")),

@@ -29,8 +29,10 @@ def parse_moment(value: str | int, name: str) -> Point:
     """A moment as it was given; a day alone stands for its noon in UTC, which is that day almost everywhere."""
     text = str(value).strip()
     try:
-        if re.fullmatch(r"[0-9]{9,16}", text):
+        if re.fullmatch(r"[0-9]{12,14}", text):
             return Point(int(text), has_time=True)
+        if re.fullmatch(r"[0-9]{9,11}", text):  # as milliseconds it would be a day before 1974
+            raise ToolError(f"`{name}` looks like seconds: epoch milliseconds have three digits more.")
         has_time = len(text) > 10
         moment = datetime.fromisoformat(text.upper()) + (timedelta(0) if has_time else timedelta(hours=12))
     except ValueError:

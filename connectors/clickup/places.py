@@ -93,7 +93,7 @@ def resolve_path(api: Api, path: list[Any], *, fresh: bool = False) -> list[Plac
     """
     names = read_path(path)
     found = [find_workspace(api, names, fresh=fresh)]
-    if fits(found[0], names[0]) and (names[0].kind == "workspace" or not is_space(api, found[0], names[0])):
+    if fits(found[0], names[0]) and (names[0].kind == "workspace" or not is_space(api, found[0], names[0], fresh)):
         names = names[1:]
     for name in names:
         options = CHILDREN[found[-1].kind](api, found[-1], fresh)
@@ -101,9 +101,9 @@ def resolve_path(api: Api, path: list[Any], *, fresh: bool = False) -> list[Plac
     return found
 
 
-def is_space(api: Api, workspace: Place, name: Name) -> bool:
+def is_space(api: Api, workspace: Place, name: Name, fresh: bool) -> bool:
     """Whether a workspace has a space that is called like this: then the name means the space."""
-    return any(fits(space, name) for space in list_spaces(api, workspace.id))
+    return any(fits(space, name) for space in list_spaces(api, workspace.id, fresh=fresh))
 
 
 def find_workspace(api: Api, names: list[Name], *, fresh: bool) -> Place:

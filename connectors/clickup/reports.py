@@ -27,6 +27,7 @@ from connectors.clickup.shapes import (
     status_of,
 )
 from connectors.clickup.task_reading import ManyLists, Statuses, Subtasks
+from connectors.clickup.time_entries import soon
 from fitting import Report, compact
 
 SAMPLE = 5
@@ -186,9 +187,10 @@ def judge_risk(tasks: list[dict[str, Any]], now: int, days: int) -> dict[str, An
         "atRiskTasks": [show_brief(task) for task in soon[: 2 * SAMPLE]],
     }
 
+
 def due_by(api: Api, days: int | None) -> int | None:
-    """The end of a window of days from now, in epoch milliseconds."""
-    return None if days is None else int(api.now * 1000) + days * DAY_MS
+    """The end of a window of days from the next whole minute on, in epoch milliseconds; its copy serves another question, too."""
+    return None if days is None else soon(api) + days * DAY_MS
 
 
 def show_scope(place: Container) -> dict[str, Any]:

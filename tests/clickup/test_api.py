@@ -227,6 +227,20 @@ def test_a_write_is_seen_by_the_next_read(world, read, write):
     assert world.call(read[0], **read[1](world)) != before
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("task_tag_add", lambda w: {"taskId": w.task, "tags": ["new"]}),
+        ("task_create", lambda w: {"listId": w.list, "name": "x", "tags": ["new"]}),
+    ],
+)
+def test_a_tag_that_clickup_makes_by_the_way_is_seen_by_the_next_read(world, name, arguments):
+    before = world.call("space_tag_list", spaceId=world.space)["tags"]
+    world.do(name, **arguments(world))
+    world.fake.spaces[world.space]["tags"].append({"name": "new", "tag_fg": "#000", "tag_bg": "#fff"})
+    assert [tag["name"] for tag in world.call("space_tag_list", spaceId=world.space)["tags"]] == [before[0]["name"], "new"]
+
+
 def test_a_write_that_failed_drops_copies_too_for_it_may_have_been_done(world):
     world.call("task_list_for_list", listId=world.list)
 

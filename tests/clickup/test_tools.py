@@ -167,6 +167,8 @@ def test_due_dates_are_understood(world, given, sent):
 
 def test_times_that_are_none_are_refused(world):
     assert refusal(world, "task_create", listId=world.list, name="x", dueDate="tomorrow").startswith("`dueDate` is not a time")
+    seconds = refusal(world, "task_create", listId=world.list, name="x", dueDate=1_790_000_000)
+    assert seconds == "`dueDate` looks like seconds: epoch milliseconds have three digits more."
     assert world.fake.sent == []
     assert parse_edge("2026-10-01", "from") == parse_moment("2026-10-01T00:00:00Z", "from").ms
     assert parse_edge("2026-10-01", "to", end=True) == parse_moment("2026-10-02", "to").ms - DAY // 2 - 1
@@ -519,3 +521,17 @@ def test_ids_in_resource_addresses_are_completed(world):
     assert complete(world.context(), "spaceId", "") == [world.space, world.secret]
     assert complete(world.context(), "docId", "d-") == [world.doc, world.secret_doc]
     assert complete(world.context(), "listId", "") == []
+
+
+def test_a_path_that_is_read_anew_knows_a_space_called_like_its_workspace(world):
+    assert world.call("hierarchy_resolve_path", path=["Acme"])["type"] == "workspace"
+    world.call("hierarchy_resolve_path", path=["Acme", "Marketing"])  # now there is a copy of the spaces
+    space = world.fake.add_space("Acme")
+    assert world.call("hierarchy_resolve_path", path=["Acme"], forceRefresh=True)["id"] == space
+
+
+def test_the_same_report_is_not_read_twice_within_a_minute(world):
+    for seconds in (0.0, 0.3):
+        world.clock.seconds = seconds
+        world.call("task_status_report", listId=world.list, dueWithinDays=7)
+    assert len(world.fake.sent) == 1
