@@ -20,6 +20,7 @@ from store.api_keys import KEY_START
 
 MAX_BODY = 4 * 1024 * 1024
 PATH = re.compile(r"/mcp(/[a-z0-9-]{1,40})?")
+UNWANTED = re.compile(r"q\s*=\s*0(\.0*)?")  # a weight of nothing
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 STATUS_HEADERS = {405: (("Allow", "POST"),), 503: (("Retry-After", "1"),)}
 
@@ -87,17 +88,23 @@ def check_media_types(content_type: str, accept: str) -> None:
     """Raise ProtocolError unless JSON comes, and both JSON and event streams are welcome (MCP, basic/transports)."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise ProtocolError(INVALID_REQUEST, "The Content-Type must be application/json", status=415)
-    welcome = {item.partition(";")[0].strip().lower() for item in accept.split(",") if not re.search(r";\s*q=0(\.0*)?\s*$", item)}
-    for kind in ("application/json", "text/event-stream"):
-        if not welcome & {kind, kind.partition("/")[0] + "/*", "*/*"}:
-            raise ProtocolError(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
+    if not (welcomes(accept, "application/json") and welcomes(accept, "text/event-stream")):
+        raise ProtocolError(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
 
 
 def check_accepts_stream(environ: Environ) -> None:
     """Raise ProtocolError unless an event stream is welcome (MCP 2025-11-25, basic/transports)."""
-    accept = environ.get("HTTP_ACCEPT", "")
-    if not {item.partition(";")[0].strip().lower() for item in accept.split(",")} & {"text/event-stream", "text/*", "*/*"}:
+    if not welcomes(environ.get("HTTP_ACCEPT", ""), "text/event-stream"):
         raise ProtocolError(INVALID_REQUEST, "Accept must name text/event-stream", status=406)
+
+
+def welcomes(accept: str, kind: str) -> bool:
+    """Whether an Accept header lets a media type through: what names it most closely decides (RFC 9110 §12.5.1)."""
+    ranges = {}
+    for item in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        ranges[name] = not any(UNWANTED.fullmatch(parameter) for parameter in parameters)
+    return next((ranges[name] for name in (kind, kind.partition("/")[0] + "/*", "*/*") if name in ranges), False)
 
 
 def mcp_headers(environ: Environ) -> dict[str, str]:
