@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from errors import InvalidInput, NotFound, UpstreamError
-from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
+from forms import list_lines, read_draft, read_ticket, restore_typed_secrets, seal_ticket, seal_typed_secrets
 from guarded import check_may_define, list_choices
 from joining import join
 from offers import describe_offer
-from store.api_keys import check_key_name, insert_key, revoke_key
+from store.api_keys import KEY_START, check_key_name, insert_key, revoke_key, was_just_made
 from store.connections import Draft, find_free_name
 from store.profiles import FeatureSet, Profile, find_choice, insert_key_grant, list_profiles
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
-from web import current_user, look_at_servers, now, page, see_other, serve_form, state
+from web import REPEAT_SECONDS, current_user, look_at_servers, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
 
@@ -89,6 +89,7 @@ def show(
         connector=connector,
         connectors=list_choices(desk.user),
         values=typed or {},
+        ticket=seal_ticket(state().vault, desk.user.id, "key"),
         free_name=find_free_name(state().db, desk.user.id, connector.title) if connector else "",
         lines=list_lines(connector, typed, None, errors) if connector else [],
         typed_secrets=seal_typed_secrets(state().vault, connector, typed or {}, errors, *place_of(desk)) if connector else "",
@@ -151,19 +152,24 @@ def try_out(desk: Desk) -> Response:
 
 
 def make(desk: Desk) -> Response:
-    """Make the key, and before it the connection, all or nothing. The answer is the only page that ever shows the key."""
-    typed, db = read_typed(desk), state().db
+    """Make the key, and before it the connection, all or nothing. The answer is the only page that ever shows the key.
+
+    Both clicks of a double one are answered with it: the form carries the key, sealed, that it will make.
+    """
+    typed, db, made = read_typed(desk), state().db, None
     wish = read_wish(desk.user, typed)
     draft = read_connection(desk.connector, typed) if desk.connector else None
     state().limits.api_key(desk.user.id)
+    random_part = read_ticket(state().vault, typed, desk.user.id, "key")
     with db.write() as run:
-        made = join(run, state().vault, wish.profile, draft, now()) if draft else None
-        key_id, key = insert_key(run, desk.user.id, wish.name, lifetime=wish.lifetime, now=now())
-        insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())
+        if not was_just_made(run, random_part, wish.name, now() - REPEAT_SECONDS):
+            made = join(run, state().vault, wish.profile, draft, now()) if draft else None
+            key_id, _ = insert_key(run, desk.user.id, wish.name, random_part, lifetime=wish.lifetime, now=now())
+            insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())
     if made:
         look_at_servers((desk.connector, made))
     ends_at = None if wish.lifetime is None else now() + wish.lifetime
-    return page("key.html", key=key, wish=wish, ends_at=ends_at, mcp_url=state().settings.mcp_url)
+    return page("key.html", key=KEY_START + random_part, wish=wish, ends_at=ends_at, mcp_url=state().settings.mcp_url)
 
 
 ACTIONS: dict[str, Callable[[Desk], Response]] = {"test": try_out, "make": make}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, request
 
 from errors import InvalidInput, NotFound
+from forms import read_ticket, seal_ticket
 from preregistration import add_client
 from store.clients import delete_client, find_client, list_clients
 from store.users import User
@@ -31,9 +34,9 @@ def overview() -> Response:
 @bp.route("/clients/new", methods=["GET", "POST"])
 def new() -> Response:
     """Make a client. Its secret, if it has one, is on the answer and never shown again."""
-    current_owner()
+    owner = current_owner()
     if request.method == "GET":
-        return page("new_client.html", values={}, errors={})
+        return show_new(200, {}, {})
     form = request.form
     try:
         client, secret = add_client(
@@ -41,12 +44,19 @@ def new() -> Response:
             state().settings,
             form.get("client_name", ""),
             form.get("redirect_uris", "").split(),
+            read_ticket(state().vault, form, owner.id, "client"),
             has_secret=form.get("kind") == "secret",
             now=now(),
         )
     except InvalidInput as error:
-        return page("new_client.html", 400, values=form, errors=error.fields)
+        return show_new(400, form, error.fields)
     return page("client.html", client=client, secret=secret, mcp_url=state().settings.mcp_url)
+
+
+def show_new(status: int, values: Mapping[str, str], errors: Mapping[str, str]) -> Response:
+    """The form for a new client, with what was typed."""
+    ticket = seal_ticket(state().vault, current_owner().id, "client")
+    return page("new_client.html", status, values=values, errors=errors, ticket=ticket)
 
 
 @bp.post("/clients/<client_id>/delete")

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, request
 
 from connectors.upstream_kinds import describe_greeting
-from errors import NotFound, UpstreamError
+from errors import InvalidInput, NotFound, UpstreamError
 from forms import list_lines, read_draft, restore_typed_secrets, seal_typed_secrets
 from guarded import check_may_define
 from joining import join
@@ -20,6 +20,7 @@ from store.connections import (
     Draft,
     delete_connection,
     find_free_name,
+    find_twin,
     get_connection,
     update_connection,
 )
@@ -30,7 +31,18 @@ from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
 from upstream_oauth import Standing
-from web import current_user, look_at_servers, next_page, now, page, page_after_making, see_other, serve_form, state
+from web import (
+    REPEAT_SECONDS,
+    current_user,
+    look_at_servers,
+    next_page,
+    now,
+    page,
+    page_after_making,
+    see_other,
+    serve_form,
+    state,
+)
 
 bp = Blueprint("connections", __name__)
 
@@ -179,12 +191,22 @@ def save(desk: Desk) -> Response:
         update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
         look_at_servers((desk.connector, desk.connection.id))
         return see_other(next_page())
-    with state().db.write() as run:
-        connection_id = join(run, state().vault, desk.profile, draft, now())
-    look_at_servers((desk.connector, connection_id))
+    made = make(desk, draft)
+    look_at_servers((desk.connector, made.id))
     chosen = f"&profile={desk.profile.slug}" if next_page().startswith("/connect?") else ""  # stays chosen on the consent page
-    made = get_connection(state().db, desk.user.id, connection_id)
     return see_other(page_after_making(made, next_page() + chosen))
+
+
+def make(desk: Desk, draft: Draft) -> Connection:
+    """The new connection, which a double click makes once. Raises InvalidInput if the name is taken."""
+    try:
+        with state().db.write() as run:
+            connection_id = join(run, state().vault, desk.profile, draft, now())
+    except InvalidInput:
+        if twin := find_twin(state().db, state().vault, desk.user.id, draft, after=now() - REPEAT_SECONDS):
+            return twin
+        raise
+    return get_connection(state().db, desk.user.id, connection_id)
 
 
 def switch_on(desk: Desk) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crypto import Unreadable, Vault
+from crypto import Unreadable, Vault, new_token
 from errors import InvalidInput
 from store.connections import Connection, Draft
 from tools import Connector, Field
@@ -210,6 +210,19 @@ def restore_typed_secrets(vault: Vault, typed: Mapping[str, str], *place: str) -
     except Unreadable:
         carried = {}
     return {**typed} | {name: secret for name, secret in carried.items() if not typed.get(name, "").strip()}
+
+
+def seal_ticket(vault: Vault, *place: str) -> str:
+    """What a form carries so that it makes one thing, however often it is sent: the random part of that thing, unseen."""
+    return vault.seal(new_token("").encode(), "ticket", *place)
+
+
+def read_ticket(vault: Vault, typed: Mapping[str, str], *place: str) -> str:
+    """The random part that a form carried in `ticket`; another one if it carried none."""
+    try:
+        return vault.unseal(typed.get("ticket", ""), "ticket", *place).decode()
+    except Unreadable:
+        return new_token("")
 
 
 # --- one value ---

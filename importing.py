@@ -18,12 +18,23 @@ from forms import NAME_MAX, Line, list_lines, read_draft, restore_typed_secrets,
 from guarded import check_may_define, is_fresh, may_define
 from joining import join
 from server_definitions import Definition, find_unpinned, with_inputs
-from store.connections import Draft, get_connection, list_connections
+from store.connections import Draft, find_twin, get_connection, list_connections
 from store.profiles import Profile, list_profiles
 from store.users import User
 from tools import Connector, Field
 from upstream_forms import check_draft
-from web import current_user, look_at_servers, next_page, now, page, page_after_making, see_other, serve_form, state
+from web import (
+    REPEAT_SECONDS,
+    current_user,
+    look_at_servers,
+    next_page,
+    now,
+    page,
+    page_after_making,
+    see_other,
+    serve_form,
+    state,
+)
 
 bp = Blueprint("importing", __name__)
 
@@ -273,7 +284,28 @@ def save(desk: Desk) -> Response:
     """Make every server that is ticked, all or nothing, and let each join the profile."""
     if not desk.items:
         raise InvalidInput("Paste it again, please: the page was open for too long.")
-    drafts, profile, made = read_drafts(desk), find_profile(desk.user), []
+    drafts, profile = read_drafts(desk), find_profile(desk.user)
+    try:
+        made = make_all(desk, profile, drafts)
+    except InvalidInput:
+        made = find_twins(desk.user, drafts)
+        if not all(made):
+            raise
+    kinds = (state().connectors[draft.connector] for _, draft in drafts)
+    look_at_servers(*zip(kinds, made, strict=True))
+    only = get_connection(state().db, desk.user.id, made[0]) if len(made) == 1 else None
+    return see_other(page_after_making(only, next_page()) if only else next_page())
+
+
+def find_twins(user: User, drafts: list[tuple[Item, Draft]]) -> list[str]:
+    """What the first click of a double one has made of each; '' for what it has not."""
+    twins = (find_twin(state().db, state().vault, user.id, draft, after=now() - REPEAT_SECONDS) for _, draft in drafts)
+    return [twin.id if twin else "" for twin in twins]
+
+
+def make_all(desk: Desk, profile: Profile, drafts: list[tuple[Item, Draft]]) -> list[str]:
+    """Make all of them or none; answers their ids. Raises InvalidInput if a name is taken."""
+    made = []
     with state().db.write() as run:
         for item, draft in drafts:
             try:
@@ -281,10 +313,7 @@ def save(desk: Desk) -> Response:
                 made.append(join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy))
             except InvalidInput as mistake:
                 raise InvalidInput("Please look at the marked fields.", place_errors(item, mistake.fields)) from None
-    kinds = (state().connectors[draft.connector] for _, draft in drafts)
-    look_at_servers(*zip(kinds, made, strict=True))
-    only = get_connection(state().db, desk.user.id, made[0]) if len(made) == 1 else None
-    return see_other(page_after_making(only, next_page()) if only else next_page())
+    return made
 
 
 def find_profile(user: User) -> Profile:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from client_trust import check_registration
 from config import Settings
-from crypto import hash_token, new_id, new_token
+from crypto import hash_token, new_token
 from db import Database
 from errors import InvalidClientMetadata, InvalidInput, InvalidRedirectUri
-from store.clients import Client, put_client
+from store.clients import Client, find_client, put_client
+
+ID_DIGITS = 20  # 80 bits, like any id
+MADE_ALREADY = "This form has made its client already. Press again to make another one."
 
 
 def add_client(
-    db: Database, settings: Settings, name: str, redirect_uris: Sequence[str], *, has_secret: bool, now: int
+    db: Database,
+    settings: Settings,
+    name: str,
+    redirect_uris: Sequence[str],
+    random_part: str = "",
+    *,
+    has_secret: bool,
+    now: int,
 ) -> tuple[Client, str | None]:
     """Make a preregistered client, under the same rules as any registration; answers it, and its secret this once.
 
+    With the same random part it is the same client, so that a form that is sent twice makes one.
     Raises InvalidInput with a sentence for each field that has to be mended.
     """
     wanted = {
@@ -32,9 +44,10 @@ def add_client(
         raise InvalidInput("Please look at the marked fields.", {"redirect_uris": error.description}) from None
     except InvalidClientMetadata as error:
         raise InvalidInput("Please look at the marked fields.", {"client_name": error.description}) from None
-    secret = new_token("mcp_cs_") if has_secret else None
+    random_part = random_part or new_token("")
+    secret = "mcp_cs_" + random_part if has_secret else None
     client = Client(
-        id="client_" + new_id(),
+        id="client_" + hash_token(random_part)[:ID_DIGITS],
         kind="preregistered",
         name=metadata["client_name"],
         auth_method=metadata["token_endpoint_auth_method"],
@@ -43,5 +56,8 @@ def add_client(
         metadata=metadata,
         created_at=now,
     )
+    made = find_client(db, client.id)
+    if made and replace(made, created_at=now, approved_at=None) != client:
+        raise InvalidInput("Please look at the marked fields.", {"client_name": MADE_ALREADY})
     put_client(db, client)
     return client, secret

@@ -21,9 +21,10 @@ from store.profiles import (
     list_client_names,
     rename_profile,
     set_searchable,
+    was_just_made,
 )
 from store.users import User
-from web import current_user, now, page, see_other, serve_form, state
+from web import REPEAT_SECONDS, current_user, now, page, see_other, serve_form, state
 
 bp = Blueprint("profiles", __name__)
 
@@ -116,10 +117,15 @@ def read_slug(name: str) -> str:
 
 
 def make(desk: Desk) -> Response:
-    """Make the profile, empty."""
+    """Make the profile, empty. The second click of a double one leads to what the first has made."""
     name = read_name()
-    profile = create_profile(state().db, desk.user.id, name, read_slug(name), now=now())
-    return see_other(f"/profiles/{profile.slug}")
+    slug = read_slug(name)
+    try:
+        create_profile(state().db, desk.user.id, name, slug, now=now())
+    except InvalidInput:
+        if not was_just_made(state().db, desk.user.id, name, slug, after=now() - REPEAT_SECONDS):
+            raise
+    return see_other(f"/profiles/{slug}")
 
 
 def rename(desk: Desk) -> Response:

@@ -47,7 +47,9 @@ class KeyHolder:
     revision: int
 
 
-def insert_key(run: Run, user_id: str, name: str, *, lifetime: int | None, now: int) -> tuple[str, str]:
+def insert_key(
+    run: Run, user_id: str, name: str, random_part: str = "", *, lifetime: int | None, now: int
+) -> tuple[str, str]:
     """Make a key that lives for `lifetime` seconds (None: for ever), in an open transaction, which has to give it a grant.
 
     Answers its id, and the key in clear: this is the only time that it is seen. Raises InvalidInput for a bad name, or
@@ -56,7 +58,7 @@ def insert_key(run: Run, user_id: str, name: str, *, lifetime: int | None, now: 
     name = check_key_name(name)
     if count_good_keys(run, user_id, now) >= KEYS_MAX:
         raise InvalidInput(f"You have {KEYS_MAX} keys already. Revoke one that you do not need any more.")
-    key_id, key = new_id(), new_token(KEY_START)
+    key_id, key = new_id(), KEY_START + (random_part or new_token(""))
     run(
         """
         INSERT INTO api_keys
@@ -73,6 +75,24 @@ def insert_key(run: Run, user_id: str, name: str, *, lifetime: int | None, now: 
         expires_at=None if lifetime is None else now + lifetime,
     )
     return key_id, key
+
+
+def was_just_made(run: Run, random_part: str, name: str, after: int) -> bool:
+    """Whether a key was made later than `after`, in an open transaction: by the same form, which was sent twice.
+
+    Raises InvalidInput if it was made before, or is another one now.
+    """
+    rows = run(
+        """
+        SELECT name, created_at, revoked_at
+        FROM api_keys
+        WHERE key_hash = :key_hash
+        """,
+        key_hash=hash_token(KEY_START + random_part),
+    )
+    if rows and (rows[0]["name"] != name or rows[0]["created_at"] <= after or rows[0]["revoked_at"] is not None):
+        raise InvalidInput("This form has made its key already, which is shown only once. Press again to make another one.")
+    return bool(rows)
 
 
 def check_key_name(name: str) -> str:

@@ -113,6 +113,15 @@ def check_name_free(run: Run, user_id: str, name: str, connection_id: str) -> No
         raise InvalidInput("You already have a connection of this name.", {"connection_name": "This name is taken."})
 
 
+def find_twin(db: Database, vault: Vault, user_id: str, draft: Draft, *, after: int) -> Connection | None:
+    """What a new draft has become already, later than `after`: by the same form, which was sent twice."""
+    wanted = draft.connector, draft.name, json.loads(json.dumps(draft.settings)), dict(draft.secrets)
+    for item in list_connections(db, user_id):
+        if item.created_at > after and (item.connector, item.name, item.settings, list_secrets(db, vault, item.id)) == wanted:
+            return item
+    return None
+
+
 def find_free_name(db: Database, user_id: str, wanted: str) -> str:
     """A name that no connection of this user has: `wanted`, or with a number behind it."""
     taken = {connection.name for connection in list_connections(db, user_id)}

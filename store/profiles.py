@@ -83,6 +83,22 @@ def create_profile(db: Database, user_id: str, name: str, slug: str, *, now: int
     return Profile(profile_id, user_id, slug, name, False)
 
 
+def was_just_made(db: Database, user_id: str, name: str, slug: str, *, after: int) -> bool:
+    """Whether the user has this very profile since a moment later than `after`: by the same form, which was sent twice."""
+    made = db.query(
+        """
+        SELECT id
+        FROM profiles
+        WHERE user_id = :user_id AND name = :name AND slug = :slug AND is_default = 0 AND created_at > :after
+        """,
+        user_id=user_id,
+        name=name,
+        slug=slug,
+        after=after,
+    )
+    return bool(made)
+
+
 def rename_profile(db: Database, user_id: str, profile_id: str, name: str) -> None:
     """Call a profile something else; its address stays. Raises InvalidInput if the name is taken."""
     with db.write() as run:

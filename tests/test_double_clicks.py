@@ -6,23 +6,30 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from actors import PASSWORD
+from actors import PASSWORD, FormReader
 from conftest import NOW
-from household import House, opened, token_of
+from fake_upstreams import FakeUpstreams
+from household import CALLBACK, House, opened, token_of
 from werkzeug.test import Client, TestResponse
 
 from accounts import set_password
 from config import Settings
+from crypto import hash_token
+from store.api_keys import find_key, list_keys
+from store.clients import list_clients
+from store.connections import list_connections
+from store.profiles import list_profiles
 from store.users import check_password, list_users
 from web import REPEAT_SECONDS
 
 HEADERS = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
 NEW = "quite another one"
+TWO_SERVERS = '{"mcpServers": {"one": {"url": "https://one.example/mcp"}, "two": {"url": "https://two.example/mcp"}}}'
 
 
 @pytest.fixture
 def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
+    with opened(settings, upstreams=FakeUpstreams()) as house:
         yield house.settle()
 
 
@@ -32,10 +39,8 @@ def alice(house: House) -> Client:
 
 
 def form_of(page: TestResponse, **values: str) -> dict[str, str]:
-    """The hidden inputs of a page's last form, and what is typed into it."""
-    assert page.status_code == 200, page.text
-    form = page.text.rsplit('<form method="post"', 1)[1]
-    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)) | values
+    """The form of a page that says most, as it stands, and what is typed into it."""
+    return max((form.values for form in FormReader(page.text).forms), key=len) | values
 
 
 def click(house: House, browser: Client, path: str, form: dict[str, str]) -> TestResponse:
@@ -145,3 +150,126 @@ def test_who_tried_too_often_finds_back_to_the_sign_in(house: House):
     last = browser.post("/login", data=form, headers=HEADERS)
     assert last.status_code == 429
     assert '<a class="button" href="/login?next=%2Fconnect%3Frequest%3Dx">Back to the sign-in</a>' in last.text
+
+
+# --- what a form makes is made once ---
+
+
+def made_now(house: House) -> dict[str, list]:
+    return {"connections": list_connections(house.db, house.alice.id), "keys": list_keys(house.db, house.alice.id),
+            "clients": list_clients(house.db, "preregistered"), "profiles": list_profiles(house.db, house.alice.id)}  # fmt: skip
+
+
+def test_a_double_click_makes_one_key_and_shows_it(house: House, alice: Client):
+    before = made_now(house)
+    typed = {"key_name": "script", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"}
+    page = alice.get("/keys/new?connector=personal_context")
+    form = form_of(page, **typed)
+
+    answer = click_twice(house, alice, "/keys/new", form)
+
+    assert find_key(house.db, re.search(r"mcp_sk_[\w-]+", answer.text)[0])
+    assert len(made_now(house)["keys"]) == len(before["keys"]) + 1
+    assert len(made_now(house)["connections"]) == len(before["connections"]) + 1
+
+
+def test_a_key_is_not_shown_again_to_who_reloads_the_page_later(house: House, alice: Client):
+    typed = {"key_name": "script", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"}
+    form = form_of(alice.get("/keys/new"), **typed)
+    click(house, alice, "/keys/new", form)
+    house.clock.forward(REPEAT_SECONDS)
+    before = made_now(house)
+
+    answer = alice.post("/keys/new", data=form, headers=HEADERS)
+
+    assert answer.status_code == 400
+    assert "This form has made its key already" in answer.text
+    assert made_now(house) == before
+    assert alice.post("/keys/new", data=form_of(answer, **typed), headers=HEADERS).status_code == 200  # pressed again
+    assert len(made_now(house)["keys"]) == len(before["keys"]) + 1
+
+
+@pytest.mark.parametrize("change", [{"key_name": "another"}, {"revoked": "yes"}])
+def test_a_key_is_shown_again_only_if_it_is_the_one_that_was_made(house: House, alice: Client, change: dict[str, str]):
+    typed = {"key_name": "script", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"}
+    form = form_of(alice.get("/keys/new"), **typed)
+    click(house, alice, "/keys/new", form)
+    if "revoked" in change:
+        with house.db.write() as run:
+            run("UPDATE api_keys SET revoked_at = :now", now=NOW)
+    assert alice.post("/keys/new", data=form | change, headers=HEADERS).status_code == 400
+
+
+def test_nobody_elses_form_tells_which_key_to_make(house: House, alice: Client):
+    """A ticket is its person's: with Alice's, Bob makes a key of his own."""
+    bob = house.browser(house.bob)
+    typed = {"key_name": "script", "profile": "home-bob", "feature_set": "all", "lifetime": "90", "action": "make"}
+    stolen = form_of(alice.get("/keys/new"))["ticket"]
+    form = form_of(bob.get("/keys/new"), **typed, ticket=stolen)
+    answers = [bob.post("/keys/new", data=form, headers=HEADERS) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len({re.search(r"mcp_sk_[\w-]+", answer.text)[0] for answer in answers}) == 2
+
+
+def test_a_double_click_makes_one_client_and_shows_its_secret(house: House, alice: Client):
+    before = made_now(house)["clients"]
+    page = alice.get("/clients/new")
+    form = form_of(page, client_name="By hand", redirect_uris=CALLBACK, kind="secret")
+
+    answer = click_twice(house, alice, "/clients/new", form)
+
+    (made,) = [client for client in made_now(house)["clients"] if client not in before]
+    assert f"<code>{made.id}</code>" in answer.text
+    assert made.secret_hash == hash_token(re.search(r"mcp_cs_[\w-]+", answer.text)[0])
+    other = alice.post("/clients/new", data=form | {"client_name": "Another"}, headers=HEADERS)
+    assert other.status_code == 400
+    assert "This form has made its client already." in other.text
+    assert len(made_now(house)["clients"]) == len(before) + 1
+
+
+def test_a_double_click_makes_one_profile_and_leads_to_it(house: House, alice: Client):
+    form = form_of(alice.get("/profiles/new"), profile_name="At work", action="make")
+
+    answer = click_twice(house, alice, "/profiles/new", form)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/profiles/at-work")
+    house.clock.forward(REPEAT_SECONDS)
+    assert alice.post("/profiles/new", data=form, headers=HEADERS).status_code == 400
+
+
+CONNECTION = {"connection_name": "Second", "google_maps_api_key": "one", "action": "save"}
+
+
+def test_a_double_click_makes_one_connection_and_leads_on(house: House, alice: Client):
+    before = made_now(house)["connections"]
+    form = form_of(alice.get("/connections/new?connector=personal_context&next=/profiles/home"), **CONNECTION)
+
+    answer = click_twice(house, alice, "/connections/new", form)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/profiles/home")
+    assert len(made_now(house)["connections"]) == len(before) + 1
+
+
+@pytest.mark.parametrize("change", [{}, {"time_zone": "Europe/Paris"}, {"google_maps_api_key": "two"}])
+def test_what_is_another_connection_of_the_same_name_is_refused(house: House, alice: Client, change: dict[str, str]):
+    form = form_of(alice.get("/connections/new?connector=personal_context"), **CONNECTION)
+    click(house, alice, "/connections/new", form)
+    house.clock.forward(0 if change else REPEAT_SECONDS)
+    answer = alice.post("/connections/new", data=form | change, headers=HEADERS)
+    assert answer.status_code == 400
+    assert "This name is taken." in answer.text
+
+
+def test_a_double_click_brings_in_each_server_once(house: House, alice: Client):
+    before = made_now(house)["connections"]
+    form = form_of(alice.get("/connections/import"), text=TWO_SERVERS, action="read")
+    page = alice.post("/connections/import", data=form, headers=HEADERS)
+    form = form_of(page, action="save")
+
+    answer = click_twice(house, alice, "/connections/import", form)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/admin")
+    assert len(made_now(house)["connections"]) == len(before) + 2
+    part = alice.post("/connections/import", data=form | {"1.connection_name": "third"}, headers=HEADERS)
+    assert part.status_code == 400
+    assert len(made_now(house)["connections"]) == len(before) + 2
