@@ -151,6 +151,10 @@ class Context:
     filled_in: Mapping[str, str] = field(default_factory=dict)  # completion only: what is known of the other variables
 
 
+class PassedOn(dict[str, Any]):
+    """Another server's result on its way to the client, who may know more kinds of content than we do: not ours to judge."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A tool's result. `structured` is a JSON object; `content` MCP content blocks (text of `structured` if left out)."""

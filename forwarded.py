@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from contexts import PassedOn
 from store.connections import Connection
 from store.features import Feature
 from tools import Call, Context, Prompt, Resource, ResourceTemplate, Result, Tool
@@ -69,7 +70,7 @@ class Source:
         """Call a tool. The result passes as it came; only where the profile prefixes this server's URIs, those in it are too."""
         result = self.forward.call_tool(self.connection, name, arguments, context.call.meta, context.call)
         if self.expose is not None and "content" in result:
-            result = {**result, "content": self.rename_all(result["content"])}
+            result = PassedOn(result | {"content": self.rename_all(result["content"])})
         return Result(raw=result)
 
     def read(self, context: Context, uri: str) -> list[dict[str, Any]]:
@@ -85,7 +86,7 @@ class Source:
         if self.expose is None:
             return result
         messages = [{**item, "content": self.rename_all(item.get("content"))} for item in result.get("messages", ())]
-        return {**result, "messages": messages}
+        return PassedOn(result | {"messages": messages})
 
     def complete(self, ref: Mapping[str, Any], context: Context, variable: str, typed: str) -> dict[str, Any]:
         """Complete what a person is typing."""

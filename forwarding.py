@@ -15,13 +15,14 @@ from typing import Any, Protocol
 
 from mcp_types.jsonrpc import INTERNAL_ERROR
 
+from contexts import PassedOn
 from continuing import Continuations
 from crypto import Unreadable, Vault
 from db import Database
 from errors import ProtocolError, UpstreamError, UpstreamRefused
 from links import Greeting
 from store.connections import Connection, list_secrets
-from tools import Call
+from tools import Call, text
 
 log = logging.getLogger("postern.upstream")
 
@@ -54,18 +55,22 @@ class Forwarding:
         self, connection: Connection, name: str, arguments: dict[str, Any], meta: Mapping[str, Any], call: Call
     ) -> dict[str, Any]:
         """The result of `tools/call`, as it came."""
-        return self._ask(connection, "tools/call", {"name": name, "arguments": arguments}, meta, call)
+        result = self._ask(connection, "tools/call", {"name": name, "arguments": arguments}, meta, call)
+        return PassedOn(result | {"content": find_content(result)})
 
     def read_resource(self, connection: Connection, uri: str, call: Call) -> list[dict[str, Any]]:
         """The contents of `resources/read`, as they came."""
         contents = self._ask(connection, "resources/read", {"uri": uri}, call.meta, call).get("contents")
-        if not isinstance(contents, list) or not all(isinstance(item, dict) for item in contents):
+        if not are_objects(contents):
             raise UpstreamError("The server's answer has no contents.")
         return contents
 
     def get_prompt(self, connection: Connection, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
         """The result of `prompts/get`, as it came."""
-        return self._ask(connection, "prompts/get", {"name": name, "arguments": arguments}, call.meta, call)
+        result = self._ask(connection, "prompts/get", {"name": name, "arguments": arguments}, call.meta, call)
+        if not are_objects(result.get("messages")):
+            raise UpstreamError("The server's answer has no messages.")
+        return PassedOn(result)
 
     def complete(
         self, connection: Connection, ref: Mapping[str, Any], argument: Mapping[str, str], context: Mapping[str, str], call: Call
@@ -135,6 +140,24 @@ class Forwarding:
             return ProtocolError(INTERNAL_ERROR, "The server answered with an error.")
         code = INTERNAL_ERROR if refusal.code in CODES_OF_ONE_HOP else refusal.code
         return ProtocolError(code, redact(refusal.message, secrets)[:2000], redact(refusal.data, secrets))
+
+
+def are_objects(items: Any) -> bool:
+    """Whether this is a list of objects."""
+    return isinstance(items, list) and all(isinstance(item, dict) for item in items)
+
+
+def find_content(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The content of a tool's result. Where there is none, what is structured stands there as text, for clients that read only
+    that (MCP 2025-11-25, server/tools, "Structured Content"). Raises UpstreamError.
+    """
+    content = result.get("content")
+    if content is None:
+        structured = result.get("structuredContent")
+        return [] if structured is None else [text(json.dumps(structured, ensure_ascii=False))]
+    if not are_objects(content):
+        raise UpstreamError("The server's answer has no content.")
+    return content
 
 
 def check_questions(questions: Any) -> dict[str, dict[str, Any]]:

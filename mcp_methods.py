@@ -67,7 +67,8 @@ def call_tool(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[s
     """Call a tool (MCP, server/tools)."""
     result = toolbox.call_tool(caller, request.params["name"], request.params.get("arguments") or {}, call)
     if not request.modern and "structuredContent" in result and not isinstance(result["structuredContent"], dict):
-        return {name: value for name, value in result.items() if name != "structuredContent"}  # there it can only be an object
+        kept = {name: value for name, value in result.items() if name != "structuredContent"}  # there it can only be an object
+        return type(result)(kept)
     return result
 
 

@@ -14,6 +14,7 @@ from mcp_types.methods import CACHEABLE_METHODS, SERVER_RESULTS, validate_client
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
+from contexts import PassedOn
 from crypto import new_id
 from errors import Cancelled, PosternError, ProtocolError, StorageError, ToolError, TooManyRequests, trace
 from links import PRODUCT
@@ -191,14 +192,21 @@ FORESEEN = {Cancelled: "The request was cancelled", StorageError: "The database 
 
 def shape_result(request: Request, result: dict[str, Any]) -> dict[str, Any]:
     """A handler's result as the request's version wants it. Unknown members stay. Raises ProtocolError if it does not fit."""
+    is_ours = not isinstance(result, PassedOn)
     if request.modern:
         result = stamp(request.method, result)
+    if is_ours:
+        check_result(request, result)
+    return result
+
+
+def check_result(request: Request, result: dict[str, Any]) -> None:
+    """Raise ProtocolError unless a result follows the request's version."""
     try:
         result_type(request.method, request.version).validate_python(result, by_name=False)
     except ValidationError as error:
         log.error("%s gave an invalid result, at %s", request.method, [fault["loc"] for fault in error.errors()][:3])
         raise ProtocolError(INTERNAL_ERROR, "The result does not follow the protocol") from None
-    return result
 
 
 def stamp(method: str, result: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamEr
 from forwarding import ROUNDS_MAX, Forwarding, redact
 from links import Greeting
 from mcp_call import Earlier, RequestCall, open_state, run_asking
-from protocol import Request
+from protocol import Request, answer
 from store.connections import Connection, Draft, get_connection, insert_connection
 
 CALL = {"name": "greet", "arguments": {"n": 1}}
@@ -94,6 +96,61 @@ def test_a_result_passes_as_it_came(forward, modern: bool, is_modern: bool):
     servers = Servers(lambda params, call: DONE, is_modern=is_modern)
     assert forward(servers, request_of(modern=modern)) is DONE or forward(servers, request_of(modern=modern)) == DONE
     assert servers.received[0] == ("tools/call", CALL)
+
+
+ODD_RESULTS = [  # what some servers answer, and some clients understand
+    {"content": [{"type": "hologram", "x": 1}]},
+    {"content": [{"type": "image", "data": "AAAA"}]},
+    {"content": [{"type": "text", "text": "x", "annotations": {"audience": ["robot"], "priority": 5}}], "isError": "no"},
+    {"content": [], "structuredContent": [1]},
+    {"content": [], "n": 10**30, "f": 0.1},
+]
+
+
+@pytest.mark.parametrize("modern", [True, False])
+@pytest.mark.parametrize("odd", ODD_RESULTS)
+def test_a_result_that_we_do_not_understand_passes_too(forward, modern: bool, odd: dict[str, Any]):
+    request = request_of(modern=modern)
+    status, body = answer(request, lambda: forward(Servers(lambda params, call: odd, is_modern=True), request))
+    assert status == 200
+    assert json.loads(body)["result"].items() >= odd.items()
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_a_prompt_that_we_do_not_understand_passes_too(db, vault, connection, modern: bool):
+    odd = {"messages": [{"role": "system", "content": {"type": "hologram"}}], "odd": 1}
+    forwarding = Forwarding(db, vault, Servers(lambda params, call: odd, is_modern=True))
+    request = replace(request_of(modern=modern), method="prompts/get")
+    _, body = answer(request, lambda: forwarding.get_prompt(connection, "p", {}, RequestCall(request)))
+    assert json.loads(body)["result"].items() >= odd.items()
+
+
+@pytest.mark.parametrize(
+    ("result", "content"),
+    [
+        ({"structuredContent": {"a": "ü"}}, [{"type": "text", "text": '{"a": "ü"}'}]),
+        ({"structuredContent": {"a": 1}, "content": None}, [{"type": "text", "text": '{"a": 1}'}]),
+        ({"structuredContent": {"a": 1}, "content": []}, []),
+        ({"_meta": {}}, []),
+    ],
+)
+def test_a_result_without_content_gets_it_from_what_is_structured(forward, result, content):
+    found = forward(Servers(lambda params, call: result, is_modern=False), request_of(modern=False))
+    assert found == result | {"content": content}
+
+
+@pytest.mark.parametrize("content", ["text", {"type": "text", "text": "a"}, ["text"], 5])
+def test_a_content_that_is_none_is_an_error(forward, content):
+    servers = Servers(lambda params, call: {"content": content}, is_modern=True)
+    with pytest.raises(UpstreamError, match=r"^The server's answer has no content\.$"):
+        forward(servers, request_of(modern=True))
+
+
+@pytest.mark.parametrize("messages", [None, "text", ["text"]])
+def test_messages_that_are_none_are_an_error(db, vault, connection, messages):
+    forwarding = Forwarding(db, vault, Servers(lambda params, call: {"messages": messages}, is_modern=True))
+    with pytest.raises(UpstreamError, match=r"^The server's answer has no messages\.$"):
+        forwarding.get_prompt(connection, "p", {}, RequestCall(request_of(modern=True)))
 
 
 def test_the_clients_meta_passes_but_for_what_belongs_to_one_hop(forward):
