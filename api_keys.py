@@ -19,7 +19,7 @@ from store.profiles import FeatureSet, Profile, find_choice, insert_key_grant, l
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of
-from web import REPEAT_SECONDS, current_user, look_at_servers, now, page, see_other, serve_form, state
+from web import REPEAT_SECONDS, confirm_login, current_user, look_at_servers, now, page, see_other, serve_form, state
 
 bp = Blueprint("api_keys", __name__)
 
@@ -162,6 +162,7 @@ def make(desk: Desk) -> Response:
     state().limits.api_key(desk.user.id)
     random_part = read_ticket(state().vault, typed, desk.user.id, "key")
     with db.write() as run:
+        confirm_login(run)
         if not was_just_made(run, random_part, wish.name, now() - REPEAT_SECONDS):
             made = join(run, state().vault, wish.profile, draft, now()) if draft else None
             key_id, _ = insert_key(run, desk.user.id, wish.name, random_part, lifetime=wish.lifetime, now=now())

@@ -22,7 +22,7 @@ from store.sessions import insert_session
 from store.upstreams import list_upstreams
 from store.user_clients import find_note, lift_pause
 from store.users import User
-from web import REPEAT_SECONDS, Refused, answer_client, browser_hash, current_user, now, page, see_other, state
+from web import REPEAT_SECONDS, Refused, answer_client, browser_hash, confirm_login, current_user, now, page, see_other, state
 
 bp = Blueprint("connect", __name__)
 
@@ -32,7 +32,7 @@ def connect() -> Response:
     """Ask the person, and carry out the decision."""
     g.leaves_for_client = True
     request_id = request.values.get("request", "")
-    user = current_user(here="/connect?" + urlencode({"request": request_id}) if request.method == "POST" else None)
+    user = current_user(here=page_of(request_id) if request.method == "POST" else None)
     wanted = find_own_request(request_id)
     about(client_id=wanted.client_id, request_id=wanted.id, user_id=user.id)
     if wanted.decided_at is None:
@@ -40,6 +40,11 @@ def connect() -> Response:
             return answer(user, wanted)
         wanted = find_own_request(request_id)
     return answer_again(user, wanted)
+
+
+def page_of(request_id: str) -> str:
+    """The consent page of a request."""
+    return "/connect?" + urlencode({"request": request_id})
 
 
 def find_own_request(request_id: str) -> AuthorizationRequest:
@@ -156,6 +161,7 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
         return ask(user, wanted, "Please choose a profile and what the assistant may do.")
     profile, feature_set = chosen
     with state().db.write() as run:
+        confirm_login(run, page_of(wanted.id))
         claim_request(run, wanted.id, now())
         mark_approved(run, wanted.client_id, now())
         lift_pause(run, user.id, wanted.client_id)
@@ -177,6 +183,7 @@ def approve_again(user: User, wanted: AuthorizationRequest) -> Response:
     chosen, code = find_chosen(user, wanted), None
     if chosen:
         with state().db.write() as run:
+            confirm_login(run, page_of(wanted.id))
             code = insert_code_again(run, wanted.id, chosen[0].id, chosen[1].id, now())
     if code is None:
         raise over()

@@ -18,15 +18,15 @@ from client_documents import ClientDocuments
 from client_trust import add_parameters
 from config import Settings
 from crypto import Vault, hash_token, new_token, same
-from db import Database
-from errors import InvalidInput, StorageError, ToolError
+from db import Database, Run
+from errors import InvalidInput, NotFound, StorageError, ToolError
 from fetch import Fetcher
 from gateway import Gateway
 from known_servers import KnownServers
 from limits import Limits
 from store.authorizations import move_requests
 from store.connections import Connection
-from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, note_login_seen
+from store.users import LOGIN_SECONDS, Login, User, create_login, end_login, find_login, has_login, note_login_seen
 from toolbox import Toolbox
 from tools import Connector
 from upstream_oauth import UpstreamOAuth
@@ -123,9 +123,22 @@ def current_user(here: str | None = None) -> User:
     """The signed-in user. Otherwise the browser is sent to sign in, and comes back `here`, or to the page it asked for."""
     login = find_current_login()
     if login is None:
-        here = here or (request.full_path.rstrip("?") if request.method == "GET" else "/admin")
-        raise LoginNeeded("/login?" + urlencode({"next": here}))
+        raise LoginNeeded(login_page(here))
     return login.user
+
+
+def confirm_login(run: Run, here: str | None = None) -> None:
+    """Before something is given that opens a door, in the open transaction that gives it: see that nobody has signed this
+    browser out since it was asked. Otherwise as `current_user`.
+    """
+    login = find_current_login()
+    if login is None or not has_login(run, login.cookie_hash):
+        raise LoginNeeded(login_page(here))
+
+
+def login_page(here: str | None = None) -> str:
+    """Where one signs in, and from there comes back `here`, or to the page that was asked for."""
+    return "/login?" + urlencode({"next": here or (request.full_path.rstrip("?") if request.method == "GET" else "/admin")})
 
 
 class LoginNeeded(Exception):
@@ -140,7 +153,10 @@ def sign_in(user: User) -> None:
     """Sign this browser in under a new cookie, so that nobody who knew the old one is signed in with it."""
     old = browser_hash()
     end_login(state().db, browser_cookie())
-    g.browser = create_login(state().db, user.id, old, now=now())
+    try:
+        g.browser = create_login(state().db, user.id, old, password_mark=user.password_mark, now=now())
+    except NotFound:
+        raise LoginNeeded(login_page(next_page())) from None
     g.browser_is_new, g.device_is_new = True, True
     g.pop("login", None)
     move_requests(state().db, old, browser_hash())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from crypto import hash_of_nothing, hash_password, hash_token, new_code, new_id, new_token, verify_password
 from db import Database, Row, Run
@@ -18,12 +18,13 @@ NOBODY = hash_of_nothing()
 
 @dataclass(frozen=True)
 class User:
-    """A person who signs in."""
+    """A person who signs in. `password_mark` tells their passwords apart, of somebody whose password was checked just now."""
 
     id: str
     name: str
     is_owner: bool
     created_at: int
+    password_mark: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_password(db: Database, name: str, password: str) -> User | None:
     row = find_user_row(db, name.strip().lower())
     known = row["password_hash"] if row else NOBODY
     right = verify_password(password[:PASSWORD_MAX], known)
-    return as_user(row) if row and right else None
+    return replace(as_user(row), password_mark=hash_token(known)) if row and right else None
 
 
 def find_user_row(db: Database, name: str) -> Row | None:
@@ -133,13 +134,19 @@ def as_user(row: Row) -> User:
 # --- logins ---
 
 
-def create_login(db: Database, user_id: str, browser_hash: str = "", *, now: int) -> str:
+def create_login(
+    db: Database, user_id: str, browser_hash: str = "", *, password_mark: str | None = None, now: int
+) -> str:
     """Sign a browser in, which was `browser_hash` before; answers its cookie's new value, which only the browser keeps.
 
-    Signed in twice by a double click, it has two cookies, of which it keeps either, and is the same browser with both.
+    Signed in twice by a double click, it has two cookies, of which it keeps either, and is the same browser with both. Raises
+    NotFound if the password that was checked, by its mark, is the user's no more: a new one ends what the old one opened.
     """
     cookie = new_token("")
     with db.write() as run:
+        rows = run("SELECT password_hash FROM users WHERE id = :id", id=user_id)
+        if not rows or password_mark not in (None, hash_token(rows[0]["password_hash"])):
+            raise NotFound("the password was changed meanwhile")
         run(
             """
             INSERT INTO logins
@@ -195,6 +202,11 @@ def end_login(db: Database, cookie: str) -> None:
     """Sign one browser out."""
     with db.write() as run:
         run("DELETE FROM logins WHERE cookie_hash = :cookie_hash", cookie_hash=hash_token(cookie))
+
+
+def has_login(run: Run, cookie_hash: str) -> bool:
+    """Whether a login has not been ended meanwhile, in an open transaction."""
+    return bool(run("SELECT cookie_hash FROM logins WHERE cookie_hash = :cookie_hash", cookie_hash=cookie_hash))
 
 
 def end_logins(run: Run, user_id: str) -> None:
