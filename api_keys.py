@@ -163,7 +163,8 @@ def make(desk: Desk) -> Response:
     random_part = read_ticket(state().vault, typed, desk.user.id, "key")
     with db.write() as run:
         confirm_login(run)
-        if not was_just_made(run, random_part, wish.name, now() - REPEAT_SECONDS):
+        wanted = (wish.name, wish.profile.id, wish.feature_set.id, wish.lifetime)
+        if not was_just_made(run, random_part, wanted, now() - REPEAT_SECONDS):
             made = join(run, state().vault, wish.profile, draft, now()) if draft else None
             key_id, _ = insert_key(run, desk.user.id, wish.name, random_part, lifetime=wish.lifetime, now=now())
             insert_key_grant(run, wish.profile.id, key_id, wish.feature_set.id, now())

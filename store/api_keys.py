@@ -77,20 +77,22 @@ def insert_key(
     return key_id, key
 
 
-def was_just_made(run: Run, random_part: str, name: str, after: int) -> bool:
+def was_just_made(run: Run, random_part: str, wanted: tuple[str, str, str, int | None], after: int) -> bool:
     """Whether a key was made later than `after`, in an open transaction: by the same form, which was sent twice.
 
-    Raises InvalidInput if it was made before, or is another one now.
+    `wanted` is its name, profile, feature set and lifetime. Raises InvalidInput if it was made before, or is another one now.
     """
     rows = run(
         """
-        SELECT name, created_at, revoked_at
-        FROM api_keys
-        WHERE key_hash = :key_hash
+        SELECT k.name, g.profile_id, h.feature_set_id, k.expires_at - k.created_at AS lifetime, k.created_at, k.revoked_at
+        FROM api_keys k
+        LEFT JOIN grants g ON g.api_key_id = k.id
+        LEFT JOIN grant_feature_sets h ON h.grant_id = g.id
+        WHERE k.key_hash = :key_hash
         """,
         key_hash=hash_token(KEY_START + random_part),
     )
-    if rows and (rows[0]["name"] != name or rows[0]["created_at"] <= after or rows[0]["revoked_at"] is not None):
+    if rows and (tuple(rows[0])[:4] != wanted or rows[0]["created_at"] <= after or rows[0]["revoked_at"] is not None):
         raise InvalidInput("This form has made its key already, which is shown only once. Press again to make another one.")
     return bool(rows)
 

@@ -189,7 +189,9 @@ def test_a_key_is_not_shown_again_to_who_reloads_the_page_later(house: House, al
     assert len(made_now(house)["keys"]) == len(before["keys"]) + 1
 
 
-@pytest.mark.parametrize("change", [{"key_name": "another"}, {"revoked": "yes"}])
+@pytest.mark.parametrize(
+    "change", [{"key_name": "another"}, {"revoked": "yes"}, {"feature_set": "read_only"}, {"lifetime": "never"}]
+)
 def test_a_key_is_shown_again_only_if_it_is_the_one_that_was_made(house: House, alice: Client, change: dict[str, str]):
     typed = {"key_name": "script", "profile": "home", "feature_set": "all", "lifetime": "90", "action": "make"}
     form = form_of(alice.get("/keys/new"), **typed)
