@@ -99,6 +99,11 @@ class Call:
         return {}
 
     @property
+    def sender(self) -> Any:
+        """Which client it is, as well as can be told; None: none, as when we ask for ourselves."""
+        return None
+
+    @property
     def log_level(self) -> str | None:
         """From which level on the client wants log lines of this call; None: it wants none."""
         return None

@@ -133,6 +133,11 @@ class ContinuedCall(Call):
         return self._client.capabilities
 
     @property
+    def sender(self) -> Any:
+        """Whose requests they are."""
+        return self._client.sender
+
+    @property
     def log_level(self) -> str | None:
         """What the first request wants to hear."""
         return self._client.log_level

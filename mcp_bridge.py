@@ -200,7 +200,7 @@ class Bridge:
         if wants_stream(request, tool):
             return self._answer_stream(turn, earlier)
         headers = self._keep_session(turn)
-        return json_answer(*self._run(turn, RequestCall(request, earlier=earlier)), *headers)
+        return json_answer(*self._run(turn, RequestCall(request, earlier=earlier, sender=turn.sender)), *headers)
 
     # --- work ---
 
@@ -306,6 +306,7 @@ class Bridge:
             notify=lambda method, params: stream.put(encode_json({"jsonrpc": "2.0", "method": method, "params": params})),
             relay=self._sessions.relay(session, stream) if session else None,
             log_level=session.log_level if session else None,
+            sender=turn.sender,
         )
 
     # --- MCP sessions ---

@@ -51,9 +51,10 @@ class RequestCall(Call):
         notify: Notify | None = None,
         relay: Relay | None = None,
         log_level: str | None = None,
+        sender: Any = None,
     ):
         super().__init__()
-        self.request, self._notify, self._relay = request, notify, relay
+        self.request, self._notify, self._relay, self._sender = request, notify, relay, sender
         # the stateless era sends no log unless this very request wants it (MCP 2026-07-28, server/utilities/logging)
         self._chosen_level = request.meta.get(LOG_LEVEL_META_KEY) if request.modern else log_level
         self._answers = {**earlier.answers, **(request.params.get("inputResponses") or {})}
@@ -70,6 +71,11 @@ class RequestCall(Call):
     def meta(self) -> Mapping[str, Any]:
         """The `_meta` of the request."""
         return self.request.meta
+
+    @property
+    def sender(self) -> Any:
+        """Whose request it is; None: nobody has said."""
+        return self._sender
 
     @property
     def log_level(self) -> str | None:

@@ -18,7 +18,8 @@ from mcp_inbound import NAME_BEARING_METHODS, encode_header_value
 from strict_json import decode_json, encode_json
 from tools import Call
 from upstream_endpoint import MAX_BYTES, Endpoint, NotUnderstood, TimedOut, Unreachable, blame, feed, not_understood
-from upstream_rpc import Exchange, Message, Rpc
+from upstream_messages import Message
+from upstream_rpc import Exchange, Rpc
 from wire import Deadline
 
 MAX_REFUSAL_BYTES = 1024 * 1024

@@ -19,10 +19,11 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LE
 from mcp_types.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from contexts import LOG_LEVELS
-from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamError, UpstreamRefused, trace
+from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamError, trace
 from links import PRODUCT, Hear
 from tools import Call
 from upstream_listens import ACKNOWLEDGED, Listen, Listens
+from upstream_messages import Message, is_id, is_number, read_response
 
 log = logging.getLogger("postern.upstream")
 
@@ -33,9 +34,6 @@ UNHEARD = ("notifications/cancelled",)  # of no interest to anybody above
 NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic/utilities/cancellation
 DECLARABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
-
-Message = dict[str, Any]
-
 
 @dataclass(eq=False)
 class Exchange:
@@ -252,7 +250,8 @@ class Rpc:
         if method == ACKNOWLEDGED:
             self._listens.take(params)
             return
-        if method == "notifications/message" and str(params.get("level")) in LOG_LEVELS and (owner := exchange or self._only()):
+        is_line = method == "notifications/message" and str(params.get("level")) in LOG_LEVELS
+        if is_line and (owner := exchange or self._find_reader()):
             put_note(owner, message)
         elif method.startswith("notifications/") and method not in UNHEARD:
             try:
@@ -281,10 +280,18 @@ class Rpc:
         with suppress(UpstreamError, SignInNeeded):  # the transport notices by itself that it is broken
             self._reply(message, **outcome)
 
-    def _only(self) -> Exchange | None:
-        """The one request under way; None if there are several, and it cannot be told whose a message is."""
+    def _find_reader(self) -> Exchange | None:
+        """Whose a log line is, where the transport does not say: of the only request, or else, if all are one client's, of the
+        one that wants to hear most. Nobody is told what may belong to a call of somebody else's, who may be allowed more.
+        """
         with self._lock:
-            return next(iter(self._exchanges.values())) if len(self._exchanges) == 1 else None
+            exchanges = list(self._exchanges.values())
+        if len(exchanges) == 1:
+            return exchanges[0]
+        theirs = [exchange for exchange in exchanges if exchange.call.sender is not None]  # the others are questions of our own
+        readers = [exchange for exchange in theirs if exchange.call.log_level]
+        is_one = len({exchange.call.sender for exchange in theirs}) == 1
+        return min(readers, key=lambda one: LOG_LEVELS.index(one.call.log_level), default=None) if is_one else None
 
     def _likeliest(self) -> Exchange | None:
         """The request that a question belongs to, where the transport does not say: the youngest whose caller is not being
@@ -296,16 +303,6 @@ class Rpc:
 
 
 # --- messages ---
-
-
-def read_response(message: Message) -> dict[str, Any]:
-    """The result of a response. Raises UpstreamRefused for an error, UpstreamError for neither (JSON-RPC 2.0 §5)."""
-    result, error = message.get("result"), message.get("error")
-    if isinstance(result, dict) and error is None:
-        return result
-    if isinstance(error, dict) and is_number(error.get("code")) and isinstance(error.get("message"), str):
-        raise UpstreamRefused(int(error["code"]), error["message"], error.get("data"))
-    raise UpstreamError("The server's answer is neither a result nor an error.")
 
 
 def tell_progress(call: Call, params: Mapping[str, Any]) -> None:
@@ -324,16 +321,6 @@ def put_note(exchange: Exchange, message: Message) -> None:
     """Keep a note for a request, unless too many wait already."""
     if exchange.inbox.qsize() < MAX_WAITING:
         exchange.inbox.put(message)
-
-
-def is_id(value: Any) -> bool:
-    """Whether a value may be the id of a request (MCP, basic, "Requests")."""
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a JSON number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def declare(capabilities: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

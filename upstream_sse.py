@@ -14,11 +14,12 @@ from errors import FetchError, UpstreamError, UpstreamRefused
 from event_lines import Event, EventLines
 from fetch import Fetcher
 from links import Authorizer, Greeting, Hear, HttpTarget
-from strict_json import decode_json, encode_json
+from strict_json import encode_json
 from tools import Call
 from upstream_endpoint import MAX_BYTES, Endpoint, blame, feed, not_understood
 from upstream_greeting import discover, find_wanted, initialize
-from upstream_rpc import Message, Rpc
+from upstream_messages import Message, read_message
+from upstream_rpc import Rpc
 from upstream_watch import HandshakeWatch, ListenWatch
 from wire import Deadline
 
@@ -206,7 +207,7 @@ class Stream:
         for event in events:
             answer.wait_until(Deadline(SILENCE_SECONDS))
             if event.kind == "message" and event.data:
-                self.rpc.take(decode_json(event.data))
+                self.rpc.take(read_message(event.data))
 
 
 def read_events(answer: Answer) -> Iterator[Event]:

@@ -20,10 +20,11 @@ from children import Child, Children
 from config import Settings
 from errors import UpstreamError, UpstreamRefused
 from links import Greeting, Hear, StdioTarget
-from strict_json import decode_json, encode_json
+from strict_json import encode_json
 from tools import Call
 from upstream_greeting import NoCommonVersion, discover, find_wanted, initialize
-from upstream_rpc import Message, Rpc
+from upstream_messages import Message, read_message
+from upstream_rpc import Rpc
 from upstream_watch import HandshakeWatch, ListenWatch
 
 CHUNK = 65_536
@@ -170,7 +171,7 @@ class StdioLink:
         rubbish = idle = 0
         for line in read_lines(self._child.output):
             self._heard += 1
-            message = read_message(line)
+            message = read_line(line)
             rubbish = 0 if self._rpc.take(message) else rubbish + 1
             if rubbish > MAX_RUBBISH:
                 raise UpstreamError("The command does not speak MCP.")
@@ -280,9 +281,9 @@ def read_lines(end: int) -> Iterator[bytes]:
             raise UpstreamError("The command writes a line without end.")
 
 
-def read_message(line: bytes) -> Any:
-    """The JSON of a line; None if it is none."""
+def read_line(line: bytes) -> Any:
+    """The message on a line; None if it is none."""
     try:
-        return decode_json(line)
+        return read_message(line)
     except ValueError:
         return None

@@ -57,7 +57,7 @@ FLOORS = {
     "2": "contexts db plain_browser sources",
     "1.5": "channels",
     "1": "callback children config crypto db_postgres fetch joint_fetches",
-    "0.5": "carrier child_folders child_pipes gate_worker warden",
+    "0.5": "carrier child_folders child_pipes gate_worker upstream_messages warden",
     "0": (
         "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead mcp_inbound "
         "naming schemas streams strict_json tails texts upstream_listens wire"

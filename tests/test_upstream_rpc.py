@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -344,6 +344,48 @@ def test_a_log_line_goes_to_the_only_call_and_else_to_nobody_in_particular(rpc: 
         rpc.take(response(1))
         assert first.result() == {}
     assert (mine.told, other.told, heard) == ([("info", "words")], [], [("notifications/message", line)])
+
+
+class Assistant(Caller):
+    """A caller that is some assistant's, and wants to hear from this level on."""
+
+    def __init__(self, sender: str | None, level: str | None = "info"):
+        super().__init__()
+        self._facts = sender, level
+
+    @property
+    def sender(self) -> str | None:
+        return self._facts[0]
+
+    @property
+    def log_level(self) -> str | None:
+        return self._facts[1]
+
+
+@pytest.mark.parametrize(
+    ("calls", "reader"),
+    [
+        ([Assistant("a"), Assistant("a", "debug"), Assistant("a", None)], 1),
+        ([Assistant("a"), Assistant("a")], 0),
+        ([Assistant(None), Assistant("a"), Assistant(None)], 1),  # what we ask for ourselves is nobody's
+        ([Assistant("a"), Assistant("b")], None),
+        ([Assistant("a"), Assistant("b", None)], None),  # it may be about what the other one asked
+        ([Assistant("a", None), Assistant("a", None)], None),
+        ([Assistant(None), Assistant(None)], None),
+    ],
+)
+def test_a_log_line_that_belongs_to_no_call_goes_to_one_of_the_only_clients(rpc: Rpc, wire: Wire, calls, reader):
+    with ExitStack() as stack:
+        answers = []
+        for call in calls:
+            call.told.clear()
+            answers.append(stack.enter_context(asking(rpc, call)))
+            wire.wait_for(len(answers))
+        rpc.take(note("notifications/message", level="info", data="words"))
+        for number in range(len(calls)):
+            rpc.take(response(number + 1))
+        assert [answer.result() for answer in answers] == [{}] * len(calls)
+    assert [call.told for call in calls] == [[("info", "words")] if number == reader else [] for number in range(len(calls))]
 
 
 def test_other_notifications_are_heard_and_a_listener_that_fails_ends_nothing(rpc: Rpc, heard: Heard):

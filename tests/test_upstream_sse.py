@@ -349,3 +349,15 @@ def test_whatever_ends_the_reading_ends_the_session(start, link_to, monkeypatch)
     with pytest.raises(UpstreamError, match=r"^The session broke\.$"):
         link.request("tools/call", CALL, Call())
     assert not link.is_alive
+
+
+@pytest.mark.parametrize("odd", [rb'"\ud83d"', b"NaN", b'{"a": 1, "a": 2}', b"[" * 70 + b"]" * 70])
+def test_an_answer_that_cannot_be_read_is_told_at_once_and_ends_nothing(start, link_to, odd):
+    def answer(asked: Asked) -> list[Any]:
+        line = b'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":%s}}\n\n' % odd
+        return [chunk(line), chunk(b'data: {"jsonrpc":"2.0","id":%d,"result":{"a":%s}}\n\n' % (asked.message["id"], odd))]
+
+    link = link_to(start(tools__call=answer, tools__list=done))
+    with pytest.raises(UpstreamError, match=r"^The server's answer is neither a result nor an error\.$"):
+        link.request("tools/call", CALL, Call())
+    assert link.request("tools/list", {}, Call()) == DONE
