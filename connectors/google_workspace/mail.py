@@ -6,6 +6,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import getaddresses
@@ -22,6 +25,8 @@ from fitting import compact
 
 MAX_ATTACHMENTS = 18 * 1024 * 1024  # Gmail takes 25 MB, of base64
 SILENT = frozenset({"script", "style", "head", "title"})
+MEDIA_TYPE = re.compile(r"(?!multipart/|message/)[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+")  # of those two a file's bytes make none
+MAILBOX = re.compile(r"[^\s@<>()\[\]\\,:;\"]+@[^\s@<>()\[\]\\,:;\"]+")  # RFC 5322 §3.4.1, without quoted ones
 BREAKS = frozenset({"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "blockquote", "hr", "ul", "ol"})
 
 Address = Annotated[str, Field(pattern=r"^[^\r\n@]+@[^\r\n@]+$", max_length=320)]
@@ -74,10 +79,10 @@ class Full(Brief):
 
 
 def headers_of(message: Mapping[str, Any]) -> dict[str, str]:
-    """A message's headers by their names in lower case; of two alike the first counts."""
+    """A message's headers by their names in lower case, each on one line (RFC 5322 §2.2.3); of two alike the first counts."""
     found: dict[str, str] = {}
     for header in objects(part(message, "payload"), "headers"):
-        found.setdefault(str(header.get("name", "")).lower(), str(header.get("value", "")))
+        found.setdefault(str(header.get("name", "")).lower(), " ".join(str(header.get("value", "")).splitlines()))
     return found
 
 
@@ -153,7 +158,7 @@ class Words(HTMLParser):
         self._silent = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in SILENT
+        self._silent = 0 if tag == "body" else self._silent + (tag in SILENT)  # the end of a head may be left out
         if tag in BREAKS:
             self.found.append("\n")
 
@@ -193,13 +198,15 @@ def build(
 ) -> str:
     """A message as Gmail takes it: RFC 5322 in base64url. Raises ToolError for what cannot be put into one."""
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
-    named = {"From": from_email or "", "To": ", ".join(to), "Cc": ", ".join(cc), "Bcc": ", ".join(bcc), "Subject": subject}
-    try:
-        for name, value in (named | dict(headers or {})).items():
-            if value:
-                message[name] = value
-    except ValueError:
-        raise ToolError("An address or the subject holds a line break.") from None
+    people = {"From": [from_email] if from_email else [], "To": to, "Cc": cc, "Bcc": bcc}
+    for name, addresses in people.items():
+        if mailboxes := [read_mailbox(address) for address in addresses]:
+            message[name] = mailboxes
+    if len(subject.splitlines()) > 1:
+        raise ToolError("The subject holds a line break.")
+    for name, value in ({"Subject": subject} | dict(headers or {})).items():
+        if value:
+            message[name] = " ".join(value.splitlines())
     message.set_content(body)
     if html_body:
         message.add_alternative(html_body, subtype="html")
@@ -220,8 +227,14 @@ def attach(message: EmailMessage, files: Iterable[FileToSend]) -> None:
         total += len(content)
         if total > MAX_ATTACHMENTS:
             raise ToolError("The attachments are larger than Gmail takes. Put them on Drive, and send a link.")
-        kind, _, sub = file.get("mime_type", "application/octet-stream").partition("/")
-        message.add_attachment(content, maintype=kind, subtype=sub, filename=file["filename"])
+        kind, _, sub = fit_media_type(file.get("mime_type", "")).partition("/")
+        name = "".join(letter for letter in file["filename"] if letter.isprintable())
+        message.add_attachment(content, maintype=kind, subtype=sub, filename=name)
+
+
+def fit_media_type(text: str) -> str:
+    """A media type that a file may have here."""
+    return text if MEDIA_TYPE.fullmatch(text) else "application/octet-stream"
 
 
 def settle_boundaries(message: EmailMessage) -> None:
@@ -232,13 +245,35 @@ def settle_boundaries(message: EmailMessage) -> None:
             item.set_boundary("=_" + sha256("".join([str(index), *seed]).encode()).hexdigest()[:40])
 
 
+def read_mailbox(text: str) -> Mailbox:
+    """One address, with a name or without. Raises ToolError for anything else, for it might go to somebody who was not meant."""
+    found = getaddresses([text])
+    mailbox = make_mailbox(*found[0]) if len(found) == 1 else None
+    if mailbox is None:
+        raise ToolError(f"“{text[:100]}” is not an address: it has to look like ann@example.com, or Ann <ann@example.com>.")
+    return mailbox
+
+
 def addresses_in(*values: str) -> list[str]:
-    """The addresses that header values name, with their names, each once."""
+    """The addresses that header values name, with their names, each once; what is none is left out."""
     found: dict[str, str] = {}
-    for name, address in getaddresses(values):
-        if "@" in address:
-            found.setdefault(address.casefold(), f'"{name}" <{address}>' if name else address)
+    for pair in getaddresses(values):
+        if mailbox := make_mailbox(*pair):
+            found.setdefault(mailbox.addr_spec.casefold(), str(mailbox))
     return list(found.values())
+
+
+def make_mailbox(name: str, address: str) -> Mailbox | None:
+    """An address with its name, its encoded words read (RFC 2047): `email` may take one with a comma for two addresses."""
+    local, _, domain = address.partition("@")
+    if not MAILBOX.fullmatch(address) or not local.isascii() or not address.isprintable() or "=?" in address:
+        return None
+    try:
+        name = str(make_header(decode_header(name)))
+        domain = domain if domain.isascii() else domain.encode("idna").decode()
+    except (HeaderParseError, LookupError, UnicodeError):
+        return None
+    return Mailbox("" if "=?" in name or not name.isprintable() else name, local, domain)
 
 
 def bare(address: str) -> str:

@@ -101,6 +101,7 @@ def test_a_mail_of_html_is_read_as_text(world):
     message = world.call("get_gmail_message_content", message_id=world.html_mail)["message"]
     assert message["text"] == "Hello\nthere"
     assert text_of_html("<p>a</p>\n\n<p>b &amp; c</p><br><br><br>d") == "a\n\nb & c\n\nd"
+    assert text_of_html("<head><title>x</title><meta charset=utf-8><body><style>p {}</style>Hi") == "Hi"  # no end of the head
 
 
 def test_bytes_come_as_base64_and_long_ones_not_at_all(world):
@@ -118,6 +119,47 @@ def test_no_header_slips_into_a_mail(world, subject):
     with pytest.raises(ToolError, match="holds a line break"):
         world.run("send_gmail_message", {"to": [BOB], "subject": subject, "body": "x"})
     assert world.fake.sent == []
+
+
+TRICKS = [
+    "=?utf-8?q?evil=40example.com=2C?= <eve@example.com>",
+    '"=?utf-8?q?evil=40example.com=2C?=" <eve@example.com>',
+    '"=?utf-8?q?evil=40example.com=2C?= ☂" <eve@example.com>',
+    "☂ =?utf-8?q?evil=40example.com=2C?= <eve@example.com>",
+    '"Eve\\", evil@example.com, \\"" <eve@example.com>',
+    "=?utf-8?q?=3D=3Futf-8=3Fq=3Fevil=40example.com=2C=3F=3D?= <eve@example.com>",
+]
+
+
+@pytest.mark.parametrize("sender", TRICKS)
+def test_a_name_adds_nobody_to_those_who_get_a_reply(world, sender):
+    original = world.fake.room("gmail")["messages"][world.mail]
+    headers = [header for header in original["payload"]["headers"] if header["name"] not in ("From", "Reply-To")]
+    original["payload"]["headers"] = [*headers, {"name": "From", "value": sender}]
+    sent = world.call("reply_gmail_message", message_id=world.mail, body="x")
+    assert [address.addr_spec for address in raw_of(world, sent["message_id"])["To"].addresses] == ["eve@example.com"]
+
+
+@pytest.mark.parametrize(
+    "address", ["a, b@example.com", "b@example.com <a", "=?utf-8?q?a=2C?=@example.com", '"@example.com', "é@example.com"]
+)
+def test_what_is_not_one_address_gets_no_mail(world, address):
+    with pytest.raises(ToolError, match=r"is not an address: it has to look like ann@example\.com, or Ann <ann@example\.com>\.$"):
+        world.run("send_gmail_message", {"to": [address], "subject": "x", "body": "y"})
+    assert world.fake.sent == []
+
+
+def test_a_domain_of_other_letters_is_written_as_mail_servers_know_it(world):
+    sent = world.call("send_gmail_message", to=["Zoë <zoe@münchen.example>"], subject="x", body="y")
+    (address,) = raw_of(world, sent["message_id"])["To"].addresses
+    assert (address.display_name, address.addr_spec) == ("Zoë", "zoe@xn--mnchen-3ya.example")
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed", "message/rfc822", "no type"])
+def test_a_file_of_a_kind_that_bytes_do_not_make_is_attached_as_bytes(kind):
+    raw = build(subject="a", body="b", to=[BOB], attachments=[{"filename": "x\n.eml", "mime_type": kind, "base64": "aGk="}])
+    *_, file = message_from_bytes(base64.urlsafe_b64decode(raw), policy=default).walk()
+    assert (file.get_content_type(), file.get_filename(), file.get_content()) == ("application/octet-stream", "x.eml", b"hi")
 
 
 def test_letters_of_all_kinds_arrive(world):
