@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -33,6 +34,7 @@ from web import (
 log = logging.getLogger("postern.web")
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+API_PATHS = re.compile(r"/(token|revoke|introspect|register(/.*)?)")
 HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -65,9 +67,14 @@ def install(app: Flask) -> None:
     app.add_template_filter(date_text, "date")
 
 
+def is_for_program() -> bool:
+    """Whether a program reads the answer: at its addresses too where it comes with a method that is not offered there."""
+    return request.endpoint in API_ENDPOINTS or API_PATHS.fullmatch(request.path) is not None
+
+
 def answer_oauth_error(error: OAuthError) -> Response:
     """An OAuth error: JSON for programs (RFC 6749 §5.2), a page for people."""
-    if request.endpoint not in API_ENDPOINTS:
+    if not is_for_program():
         return page("message.html", 400, title="This sign-in cannot go on", message=error.description, code=error.code)
     response = no_store(jsonify(error=error.code or "invalid_token", error_description=error.description), error.status)
     if isinstance(error, InvalidClient) and error.challenge:
@@ -82,7 +89,7 @@ def answer_error(error: Exception) -> Response:
     if isinstance(error, LoginNeeded):
         return see_other(error.location)
     status, title, message = describe_error(error)
-    if request.endpoint in API_ENDPOINTS:
+    if is_for_program():
         response = no_store(jsonify(error=CODES.get(status, "invalid_request"), error_description=message), status)
     else:
         response = page("message.html", status, title=title, message=message, way=find_way(error))

@@ -191,6 +191,7 @@ def create_pages(state: web.State) -> Flask:
     """The Flask application with every page."""
     pages = Flask("postern", root_path=str(HERE))
     pages.config.update(MAX_CONTENT_LENGTH=web.BODY_MAX, SEND_FILE_MAX_AGE_DEFAULT=HOUR)
+    pages.url_map.merge_slashes = False  # its redirects would name the scheme that our proxy speaks with us, and repeat a POST
     pages.extensions["postern"] = state
     answers.install(pages)
     for blueprint in PAGES:

@@ -88,10 +88,16 @@ def cookie_name(name: str) -> str:
 def browser_cookie() -> str:
     """The value that names this browser; a new one is set if it brought none."""
     if "browser" not in g:
-        value = request.cookies.get(cookie_name("postern"), "")
-        g.browser_is_new = not (value.isascii() and 40 <= len(value) <= 64)
-        g.browser = new_token("") if g.browser_is_new else value
+        brought = brought_cookie()
+        g.browser_is_new = brought is None
+        g.browser = brought or new_token("")
     return g.browser
+
+
+def brought_cookie() -> str | None:
+    """The cookie that came with the request, if it can be one of ours."""
+    value = request.cookies.get(cookie_name("postern"), "")
+    return value if value.isascii() and 40 <= len(value) <= 64 else None
 
 
 def browser_hash() -> str:
@@ -104,7 +110,7 @@ def find_current_login() -> Login | None:
     """The login of this browser, if a user is signed in."""
     if "login" not in g:
         g.login = None
-        if request.cookies.get(cookie_name("postern")):
+        if "browser" in g or brought_cookie():  # who only looks is given no cookie: a cache might keep it for all
             g.login = find_login(state().db, browser_cookie(), now=now())
         if g.login:
             note_login_seen(state().db, g.login, now=now())
@@ -255,6 +261,7 @@ def client_address() -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return request.remote_addr or "unknown"
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed  # ::ffff:203.0.113.7, of a socket that listens for both
     return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 
