@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from addresses import parse_url
 from errors import ConfigError
 
+USUAL_PORTS = {"http": 80, "https": 443}
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -90,7 +91,7 @@ class Settings:
         if self.is_loopback:
             return is_loopback_host(host)
         scheme, netloc = urlsplit(self.public_url)[:2]
-        default = ":443" if scheme == "https" else ":80"
+        default = f":{USUAL_PORTS[scheme]}"
         return host.lower().removesuffix(default) == netloc.lower().removesuffix(default)
 
     def accepts_origin(self, origin: str | None) -> bool:
@@ -138,7 +139,10 @@ def parse_public_url(text: str) -> str:
         raise ValueError("must look like https://postern.example.com, without path, query or user name")
     if parts.scheme == "http" and not is_loopback_host(parts.netloc):
         raise ValueError("must begin with https:// unless it is localhost")
-    return parts.scheme + "://" + parts.netloc.lower()
+    if parts.port == 0:  # and reading one that is too large raises ValueError
+        raise ValueError("must not have port 0")
+    usual = f":{USUAL_PORTS[parts.scheme]}"
+    return parts.scheme + "://" + parts.netloc.lower().removesuffix(usual)  # as browsers and assistants write it
 
 
 def parse_address(text: str) -> str:
@@ -242,6 +246,7 @@ SECRETS = frozenset({"MASTER_KEY", "MASTER_KEY_PREVIOUS", "OWNER_PASSWORD", "GOO
 TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "MASTER_KEY": (parse_key, None),
     "MASTER_KEY_PREVIOUS": (parse_key, None),
+    "PORT": (ranged(1, 65535), "8000"),  # first, for PUBLIC_URL names it unless it says otherwise
     "PUBLIC_URL": (parse_public_url, "http://localhost:{PORT}"),
     "DATABASE_URL": (parse_database_url, "sqlite:///data/postern.db"),
     "OWNER_PASSWORD": (str, None),
@@ -264,7 +269,6 @@ TABLE: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "GOOGLE_OAUTH_CLIENT_SECRET": (parse_word, None),
     "LOG_LEVEL": (one_of("debug", "info", "warning", "error"), "info"),
     "HOST": (parse_host, "127.0.0.1"),
-    "PORT": (ranged(1, 65535), "8000"),
     "WORKERS": (ranged(1, 64), "1"),
     "THREADS": (ranged(2, 1024), "32"),
 }

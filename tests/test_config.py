@@ -47,6 +47,8 @@ def test_the_public_url_follows_the_port():
         ("PUBLIC_URL", "https://user@postern.example", "must look like"),
         ("PUBLIC_URL", "postern.example", "must look like"),
         ("PUBLIC_URL", "https://postern.example?x=1", "must look like"),
+        ("PUBLIC_URL", "https://postern.example:0", "port 0"),
+        ("PUBLIC_URL", "https://postern.example:65536", "out of range"),
         ("DATABASE_URL", "mysql://localhost/db", "sqlite:///"),
         ("TOKEN_TTL_SECONDS", "0", "whole number"),
         ("TOKEN_TTL_SECONDS", "1h", "whole number"),
@@ -141,6 +143,19 @@ def test_an_old_name_of_the_database_is_understood():
 )
 def test_only_our_own_host_is_accepted(public_url: str, host: str, accepted: bool):
     assert load(PUBLIC_URL=public_url).accepts_host(host) is accepted
+
+
+@pytest.mark.parametrize(
+    ("text", "public_url"),
+    [
+        ("https://Postern.example:443/", "https://postern.example"),
+        ("https://postern.example:80", "https://postern.example:80"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_the_public_url_is_as_browsers_write_it(text: str, public_url: str):
+    assert load(PUBLIC_URL=text).public_url == public_url
 
 
 @pytest.mark.parametrize(
