@@ -52,9 +52,10 @@ def setup() -> Response:
     try:
         if form.get("password") != form.get("password_again"):
             raise InvalidInput("Please look at the marked fields.", {"password_again": "The two passwords differ."})
-        user = set_up_owner(
-            state().db, state().vault, form.get("code", ""), form.get("username", ""), form.get("password", ""), now=now()
-        )
+        with state().limits.password_check():
+            user = set_up_owner(
+                state().db, state().vault, form.get("code", ""), form.get("username", ""), form.get("password", ""), now=now()
+            )
     except InvalidInput as error:
         return page("setup.html", 400, next=next_page(), values=form, errors=error.fields)
     except NotFound:
