@@ -164,7 +164,7 @@ def acceptable_redirects(uris: Any, settings: Settings) -> list[str]:
 
 def check_needed_name(name: str, value: Any) -> str:
     """A name to show: the specification wants one."""
-    if not isinstance(value, str) or not 1 <= len(value.strip()) <= TEXT_MAX or re.search("[\ud800-\udfff]", value):
+    if not isinstance(value, str) or not 1 <= len(value.strip()) <= TEXT_MAX or re.search("[\0\ud800-\udfff]", value):
         raise InvalidClientMetadata(f"{name} must be a string of 1 to {TEXT_MAX} characters.")
     return value.strip()
 

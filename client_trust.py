@@ -189,12 +189,12 @@ def check_name(name: str, value: Any) -> str | None:
 
 
 def check_link(name: str, value: Any) -> str | None:
-    """An https link, or nothing."""
-    if value is not None and (
+    """An https link, or nothing; some clients leave one out by an empty text."""
+    if value not in (None, "") and (
         not isinstance(value, str) or len(value) > URI_MAX or re.fullmatch(r"https://[!#-;=?-\[\]_a-z~]+", value) is None
     ):
         raise InvalidClientMetadata(f"{name} must be an https URL.")
-    return value
+    return value or None
 
 
 def check_keys(name: str, value: Any) -> dict[str, Any] | None:

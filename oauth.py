@@ -125,6 +125,8 @@ def read_token_form() -> dict[str, str]:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/x-www-form-urlencoded" or charset != "utf-8" or "Content-Encoding" in request.headers:
         raise InvalidRequest("The body must be application/x-www-form-urlencoded in UTF-8.")
+    if not request.form:
+        raise InvalidRequest("The body is empty.")
     if len(request.form) > FIELDS_MAX or any(len(values) > 1 for _, values in request.form.lists()):
         raise InvalidRequest("A parameter was sent twice, or there are too many.")
     return {name: value for name, value in request.form.items() if value}

@@ -72,7 +72,7 @@ def replace(client_id: str) -> Response:
     state().limits.registration(client_address())
     needs_secret = metadata["token_endpoint_auth_method"] in SECRET_METHODS
     secret = new_token("mcp_cs_") if needs_secret and client.secret_hash is None else None
-    client = changed(
+    replaced = changed(
         client,
         name=metadata.get("client_name"),
         auth_method=metadata["token_endpoint_auth_method"],
@@ -80,8 +80,8 @@ def replace(client_id: str) -> Response:
         redirect_uris=tuple(metadata["redirect_uris"]),
         metadata=metadata,
     )
-    replace_client(state().db, client)
-    return no_store(jsonify(describe(client, token, secret)))
+    replace_client(state().db, client, replaced)
+    return no_store(jsonify(describe(replaced, token, secret)))
 
 
 @bp.delete("/register/<client_id>")

@@ -50,17 +50,22 @@ def put_client(db: Database, client: Client) -> None:
         prune_never_approved(run, client.created_at, spared=client.id)  # that is now
 
 
-def replace_client(db: Database, client: Client) -> None:
-    """Keep what a client says of itself now. Raises NotFound if it is gone."""
+def replace_client(db: Database, known: Client, client: Client) -> None:
+    """Keep what a client says of itself now. Raises NotFound if it is gone.
+
+    It was judged by what was `known` of it: if a person let it in meanwhile, or it has another secret, it is not that any more.
+    """
     with db.write() as run:
         replaced = run(
             """
             UPDATE clients
             SET name = :name, auth_method = :auth_method, secret_hash = :secret_hash, metadata_json = :metadata_json
-            WHERE id = :id
+            WHERE id = :id AND COALESCE(secret_hash, '') = :known_hash AND (approved_at IS NULL OR :was_approved = 1)
             RETURNING id
             """,
             id=client.id,
+            known_hash=known.secret_hash or "",
+            was_approved=int(known.approved_at is not None),
             name=client.name,
             auth_method=client.auth_method,
             secret_hash=client.secret_hash,

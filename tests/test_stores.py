@@ -234,11 +234,18 @@ def test_a_request_of_a_client_that_has_gone_is_not_kept(db: Database):
 def test_a_client_changes_and_goes(db: Database):
     client = add_client(db, "client_a", redirect_uris=("https://a.example/cb", "https://b.example/cb"))
     other = replace(client, name="B", redirect_uris=("https://b.example/cb",), secret_hash="h", auth_method="client_secret_post")
-    replace_client(db, other)
+    replace_client(db, client, other)
     assert find_client(db, "client_a") == other
+    with pytest.raises(NotFound):
+        replace_client(db, client, replace(client, name="C"))  # it has another secret meanwhile
+    with db.write() as run:
+        mark_approved(run, "client_a", NOW)
+    with pytest.raises(NotFound):
+        replace_client(db, other, replace(other, name="C"))  # a person has let it in meanwhile
+    assert find_client(db, "client_a") == replace(other, approved_at=NOW)
     delete_client(db, "client_a")
     assert find_client(db, "client_a") is None
-    for gone in (lambda: delete_client(db, "client_a"), lambda: replace_client(db, other)):
+    for gone in (lambda: delete_client(db, "client_a"), lambda: replace_client(db, other, other)):
         with pytest.raises(NotFound):
             gone()
     assert list_clients(db) == []

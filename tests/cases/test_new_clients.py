@@ -155,6 +155,12 @@ def test_bad_metadata_spoils_the_whole_registration(open_house: House, changes: 
         assert_refused(register(open_house, **changes), "invalid_client_metadata")
 
 
+def test_a_link_that_is_an_empty_text_counts_as_left_out(open_house: House):
+    answer = register(open_house, logo_uri="", client_uri="", tos_uri="https://client.example/terms")
+    assert answer.status_code == 201
+    assert {name for name in answer.json() if name.endswith("_uri")} == {"tos_uri", "registration_client_uri"}
+
+
 @pytest.mark.parametrize(
     "name", [case("R-15", "right to left", "\u202egpj.exe"), case("R-15", "a script", "<script>x</script>")]
 )
