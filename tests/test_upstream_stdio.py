@@ -411,3 +411,12 @@ def test_a_package_runs_by_npx(house: House, tmp_path: Path):
     (package / "tiny.mjs").write_text(TINY)
     link = house.open(StdioTarget("npx", ("-y", str(package)), seconds=60))
     assert link.greeting.server == {"name": "tiny"}
+
+
+def test_an_answer_with_half_a_letter_in_it_is_told_at_once(link: Link):
+    began = time.monotonic()
+    half = '{"jsonrpc":"2.0","id":$ID,"result":{"content":[{"type":"text","text":"\\ud83d"}]}}\n'
+    with pytest.raises(UpstreamError, match="neither a result nor an error"):
+        use(link, "garble", bytes=half)
+    assert time.monotonic() - began < 30  # and not the minute that an answer may take
+    assert use(link, "echo", a=1) == '{"a": 1}'
