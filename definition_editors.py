@@ -16,13 +16,17 @@ TYPES = {
 URL_MEMBERS = ("url", "serverUrl", "httpUrl")
 # read below; what is not here and not in HARMLESS is refused, for it might matter
 MEMBERS = {
-    *URL_MEMBERS, "type", "transport", "command", "args", "env", "cwd", "workingDirectory", "headers", "name", "description",
-    "metadata", "disabled", "enabled", "auth", "oauth",
+    *URL_MEMBERS, "type", "transport", "transportType", "command", "args", "env", "cwd", "workingDirectory", "headers",
+    "requestInit", "name", "description", "metadata", "disabled", "enabled", "auth", "oauth",
 }  # fmt: skip
 HARMLESS = {
-    "alwaysAllow", "alwaysLoad", "autoApprove", "dev", "disabledTools", "gallery", "icon", "id", "logo", "timeout", "tools",
-    "trust", "version",
+    "alwaysAllow", "alwaysLoad", "autoApprove", "dev", "disabledTools", "excludeTools", "gallery", "icon", "id", "includeTools",
+    "logo", "source", "timeout", "tools", "trust", "version", "watchPaths",
 }  # fmt: skip
+INSTEAD = {  # what a person can do about a member that cannot be taken over
+    "envFile": "Put the variables of that file into “env” instead.",
+    "headersHelper": "Put the headers that it makes into “headers” instead.",
+}
 
 
 def read_map(servers: Mapping[str, Any], inputs: Any = None) -> Iterator[Definition]:
@@ -55,9 +59,8 @@ def read_inputs(rows: Any) -> Iterator[Input]:
 def read_entry(key: str, entry: Mapping[str, Any], shared: Mapping[str, Input]) -> Definition:
     """One server."""
     if unknown := sorted(entry.keys() - MEMBERS - HARMLESS):
-        raise Odd(
-            f"The server {quoted(key)} has a member {quoted(unknown[0])}, which is not known here. Take it out, if it may go."
-        )
+        advice = INSTEAD.get(unknown[0], "Take it out, if it may go.")
+        raise Odd(f"The server {quoted(key)} has a member {quoted(unknown[0])}, which is not known here. {advice}")
     address = next((entry[name] for name in URL_MEMBERS if name in entry), None)
     kind = find_kind(key, entry, address)
     inputs = dict(shared) | read_metadata(entry.get("metadata"))
@@ -82,7 +85,7 @@ def read_entry(key: str, entry: Mapping[str, Any], shared: Mapping[str, Input]) 
 
 def find_kind(key: str, entry: Mapping[str, Any], address: Any) -> str:
     """Which of the three kinds a server is: as it says, else by what it has."""
-    said = entry.get("type") or entry.get("transport")
+    said = next((entry[name] for name in ("type", "transport", "transportType") if entry.get(name)), None)
     if said is not None and (not isinstance(said, str) or said not in TYPES):
         raise Odd(f"The server {quoted(key)} is of a type that is not known here: {quoted(said)}.")
     if ("command" in entry) == (address is not None):
@@ -113,7 +116,8 @@ def read_command(key: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 def read_remote(key: str, entry: Mapping[str, Any], address: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """The settings and the secrets of a server behind an address. What brings headers needs no sign-in of ours."""
-    headers = read_texts(entry.get("headers"), f"The headers of {quoted(key)}")
+    more = need(dict, entry.get("requestInit") or {}, f"The requestInit of {quoted(key)}").get("headers")
+    headers = read_texts(entry.get("headers") or more, f"The headers of {quoted(key)}")
     client = need(dict, entry.get("auth") or entry.get("oauth") or {}, f"The client of {quoted(key)}")
     settings = {
         "url": need(str, address, f"The address of {quoted(key)}"),

@@ -10,7 +10,8 @@ from typing import Any
 from definitions import PLACEHOLDER
 from server_definitions import Definition, Input
 
-ENVIRONMENT = re.compile(r"\$\{(?:env:)?([A-Z_][A-Za-z0-9_]{0,63})(?::-([^}]*))?\}")  # Cursor and VS Code, Claude Code
+# Cursor and VS Code, with `env:`; Claude Code, without, where only what is written like a variable is one
+ENVIRONMENT = re.compile(r"\$\{(?:env:(?=[A-Za-z_])|(?=[A-Z_]))([A-Za-z0-9_]{1,64})(?::-([^}]*))?\}")
 VARIABLE = re.compile(r"\$\{[^}]*\}?")
 
 
@@ -41,8 +42,9 @@ KIND_WORDS = {dict: "an object", list: "a list", str: "a text"}
 
 
 def read_texts(value: Any, words: str) -> dict[str, str]:
-    """A map of names to texts."""
-    return {name: as_text(item, f"{words}: {quoted(name)}") for name, item in need(dict, value or {}, words).items()}
+    """A map of names to texts; what is null is not there."""
+    given = {name: item for name, item in need(dict, value or {}, words).items() if item is not None}
+    return {name: as_text(item, f"{words}: {quoted(name)}") for name, item in given.items()}
 
 
 def as_text(value: Any, words: str) -> str:

@@ -15,8 +15,10 @@ from server_definitions import Definition
 
 TEXT_MAX = 64 * 1024
 SERVERS_MAX = 50
+ADDRESS = re.compile(r"\s*(https?://[^\s\"]+)\s*")
+FENCE = re.compile(r"\A\ufeff?\s*```\w*|```\s*\Z")  # around what was copied from a text
 COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*(?:[}\]]|\Z))', re.DOTALL)
 
 
 def read_definitions(text: str) -> list[Definition]:
@@ -35,10 +37,14 @@ def read_definitions(text: str) -> list[Definition]:
 
 
 def parse_text(text: str) -> Any:
-    """The value of a JSON text. Comments and commas before a closing bracket are let through, as editors do."""
+    """The value of a JSON text, or of an address. Comments and commas before a closing bracket are let through, as editors do,
+    and so is what copying leaves around it."""
     if len(text.encode()) > TEXT_MAX:
         raise Odd(f"This is more than {TEXT_MAX // 1024} KiB.")
-    plain = COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+    if address := ADDRESS.fullmatch(text):
+        return {"url": address[1]}
+    plain = FENCE.sub("", text).removeprefix("\ufeff")
+    plain = COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), plain)
     plain = TRAILING_COMMA.sub(lambda match: match[1] or " ", plain)
     if re.match(r'\s*"[^"\\]*"\s*:', plain):  # a piece from the middle of a file
         plain = "{" + plain + "}"
@@ -96,6 +102,7 @@ Shape = tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]],
 SHAPES: tuple[Shape, ...] = (
     (lambda value: "mcpServers" in value, lambda value: read_servers(value["mcpServers"], value.get("inputs"))),
     (lambda value: "mcp_servers" in value, lambda value: read_servers(value["mcp_servers"])),
+    (lambda value: "context_servers" in value, lambda value: read_servers(value["context_servers"])),
     (lambda value: isinstance(value.get("mcp"), dict) and "servers" in value["mcp"], lambda value: read_document(value["mcp"])),
     (lambda value: "transport" in value and isinstance(value["transport"], dict), read_definition),
     (lambda value: "config" in value and "type" in value, read_table_row),

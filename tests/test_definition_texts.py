@@ -93,12 +93,41 @@ def test_the_kind_is_what_it_says_or_what_it_has(entry: dict[str, Any], kind: st
         {"x": {"url": "https://x.example/mcp"}},
         '"x": {"url": "https://x.example/mcp"}',
         [{"url": "https://x.example/mcp", "name": "x"}],
+        {"context_servers": {"x": {"source": "custom", "url": "https://x.example/mcp"}}},
+        '"x": {"url": "https://x.example/mcp"},\n',
+        '\ufeff{"mcpServers": {"x": {"url": "https://x.example/mcp",},},},',
+        '```json\n{"mcpServers": {"x": {"url": "https://x.example/mcp"}}}\n```\n',
     ],
     ids=str,
 )
 def test_it_does_not_matter_how_much_of_the_file_is_pasted(document: Any):
     found = read(document)
     assert (found.key, found.kind, found.settings) == ("x", "remote_http", remote().settings)
+
+
+def test_an_address_alone_is_a_server():
+    found = read(" https://x.example/mcp?a=1\n")
+    assert (found.kind, found.settings["url"]) == ("remote_http", "https://x.example/mcp?a=1")
+
+
+@pytest.mark.parametrize("name", ["TOKEN", "token", "gitHubToken", "_t1"])
+def test_a_variable_may_be_written_in_any_way_where_it_says_that_it_is_one(name: str):
+    found = read({"servers": {"x": {"command": "tool", "args": [f"--key=${{env:{name}}}"]}}})
+    assert (found.settings["args"], found.inputs) == ([f"--key=${{input:{name}}}"], (Input(name),))
+
+
+def test_what_other_editors_call_by_another_name_is_taken_over():
+    within = {"url": "https://x.example/mcp", "requestInit": {"headers": {"X-Key": "k"}}, "transportType": "sse"}
+    found = read({"servers": {"x": within}})
+    assert (found.kind, found.secrets) == ("remote_sse", {"header:X-Key": "k"})
+    found = read({"mcpServers": {"x": {"command": "tool", "env": {"A": "a", "B": None}, "watchPaths": [], "excludeTools": []}}})
+    assert (found.secrets, found.left_out) == ({"env:A": "a"}, ("excludeTools", "watchPaths"))
+
+
+def test_it_says_what_to_do_about_what_cannot_be_taken_over():
+    for member, place in (("envFile", "“env”"), ("headersHelper", "“headers”")):
+        with pytest.raises(InvalidInput, match=f"{place} instead\\.$"):
+            read({"mcpServers": {"x": {"command": "tool", member: "a"}}})
 
 
 def test_a_client_that_was_made_by_hand_is_taken_over():
@@ -283,6 +312,9 @@ X = {"url": "https://x.example"}
         ({"mcpServers": {"x": {"command": "a", "args": ["b\u202e"]}}}, "The command of “x” has an argument that is empty"),
         ({"mcpServers": {"x": {"command": "a", "env": {"A": []}}}}, "The environment of “x”: “A” must be a text."),
         ({"mcpServers": {"x": {"command": "a", "args": ["${workspaceFolder}/b"]}}}, "“${workspaceFolder}” means something to an"),
+        ({"mcpServers": {"x": {"command": "a", "args": ["${home}/b"]}}}, "“${home}” means something to an editor"),
+        ({"mcpServers": {"x": {"command": "a", "args": ["${env:1}"]}}}, "“${env:1}” means something to an editor"),
+        ({"mcpServers": {"x": X | {"requestInit": 5}}}, "The requestInit of “x” must be an object."),
         ({"mcpServers": {"x": {"command": "a", "args": ["${input:bad id}"]}}}, "“${input:bad id}” means something to an editor"),
         ({"servers": {"x": X}, "inputs": [{"type": "command", "id": "a"}]}, "The input “a” is of the type “command”"),
         ({"servers": {"x": X}, "inputs": [{"type": "promptString", "id": "a b"}]}, "“a b” cannot be the ID of an input."),
