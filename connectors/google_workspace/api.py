@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from challenges import write_challenge
-from connectors.google_workspace.refusals import explain, lacks_scope, status_of
+from connectors.google_workspace.refusals import Refused, explain, lacks_scope, status_of
 from connectors.google_workspace.settings import char_limit
 from errors import SignInNeeded, ToolError
 from fetch import VENDOR, Response
@@ -116,6 +116,14 @@ class Api:
     def get_all(self, requests: Iterable[Request], *, what: str = "") -> list[dict[str, Any]]:
         """The same; the first refusal is raised."""
         answers = self.send_all(requests, what=what)
+        for answer in answers:
+            if isinstance(answer, ToolError):
+                raise answer
+        return answers  # type: ignore[return-value]
+
+    def get_present(self, requests: Iterable[Request]) -> list[dict[str, Any]]:
+        """The same, without what is not there any more: something may go between its being found and its being read."""
+        answers = [answer for answer in self.send_all(requests) if not (isinstance(answer, Refused) and answer.status == 404)]
         for answer in answers:
             if isinstance(answer, ToolError):
                 raise answer

@@ -22,7 +22,7 @@ from connectors.google_workspace.calendar import (
     show_rule,
 )
 from connectors.google_workspace.declare import Done, writes
-from connectors.google_workspace.moments import When, point
+from connectors.google_workspace.moments import When, is_local, point
 from errors import ToolError
 from fitting import Answer
 
@@ -83,8 +83,8 @@ def create_event(
     send_updates: Updates = "all",
 ) -> EventMade:
     """Create an event, once or repeated. Those invited get a mail unless send_updates is none."""
-    if recurrence and not timezone and "T" in start_time:
-        timezone = calendar_zone(api, calendar_id)  # Google wants one for what is repeated
+    if not timezone and (is_local(start_time) or is_local(end_time) or (recurrence and "T" in start_time)):
+        timezone = calendar_zone(api, calendar_id)  # Google wants one, for what is repeated always
     body = given(
         summary=summary,
         start=point(start_time, timezone),
@@ -119,6 +119,10 @@ def modify_event(
     send_updates: Updates = "all",
 ) -> EventMade:
     """Change an event. What is left out stays; the id of a repeated event changes all its repeats, that of one only this one."""
+    if timezone and not start_time and not end_time:
+        raise ToolError("A time zone only counts together with start_time and end_time.")
+    if not timezone and (is_local(start_time) or is_local(end_time)):
+        timezone = calendar_zone(api, calendar_id)
     body = given(
         summary=summary,
         start=moved(start_time, timezone),
@@ -127,8 +131,6 @@ def modify_event(
         location=location,
         recurrence=recurrence,
     )
-    if timezone and not start_time and not end_time:
-        raise ToolError("A time zone only counts together with start_time and end_time.")
     if attendees is not None:
         body["attendees"] = keep_answers(api, calendar_id, event_id, attendees)
     if reminders is not None:

@@ -116,6 +116,8 @@ def update_drive_file(
 @writes(*WRITE, title="Move file", idempotent=True)
 def move_drive_file(api: Api, file_id: FileId, folder_id: FolderId) -> FileMade:
     """Move a file or folder into another folder."""
+    if folder_id == "root":  # by its own id, so that a file that is there already is not taken out of it
+        folder_id = str(get_file(api, "root", "id").get("id") or "root")
     old = get_file(api, file_id, "parents").get("parents") or []
     params = {"addParents": folder_id, "removeParents": ",".join(parent for parent in old if parent != folder_id) or None}
     return change(api, "PATCH", "files/{file_id}", {}, params, file_id=file_id)

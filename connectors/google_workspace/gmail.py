@@ -157,7 +157,7 @@ def search_gmail_messages(
     found = api.get("gmail", "messages", asked | {"includeSpamTrash": include_spam_trash or None})
     params = {"format": "metadata", "metadataHeaders": BRIEF_HEADERS}
     ids = [str(item.get("id")) for item in objects(found, "messages")]
-    messages = api.get_all(Request("GET", "gmail", "messages/{message_id}", {"message_id": id_}, params) for id_ in ids)
+    messages = api.get_present(Request("GET", "gmail", "messages/{message_id}", {"message_id": id_}, params) for id_ in ids)
     return {"messages": [show_brief(message) for message in messages]} | compact(
         {"next_page_token": found.get("nextPageToken"), "estimate": found.get("resultSizeEstimate")}
     )
@@ -230,7 +230,7 @@ def list_gmail_drafts(api: Api, query: str | None = None, page_size: Few = 10, p
     found = api.get("gmail", "drafts", {"q": query, "maxResults": page_size, "pageToken": page_token})
     ids = [str(item.get("id")) for item in objects(found, "drafts")]
     params = {"format": "metadata"}
-    drafts = api.get_all(Request("GET", "gmail", "drafts/{draft_id}", {"draft_id": id_}, params) for id_ in ids)
+    drafts = api.get_present(Request("GET", "gmail", "drafts/{draft_id}", {"draft_id": id_}, params) for id_ in ids)
     shown = [{"draft_id": str(item.get("id")), "message": show_brief(part(item, "message"))} for item in drafts]
     return {"drafts": shown} | compact({"next_page_token": found.get("nextPageToken")})
 

@@ -147,7 +147,7 @@ def reply_gmail_message(
     """Reply to a message, in its conversation: to its sender, or to everybody."""
     original = get_message(api, message_id)
     headers = headers_of(original)
-    to, cc = find_recipients(api, headers, reply_all)
+    to, cc = find_recipients(api, original, reply_all)
     if not to:
         raise ToolError("The message names nobody to reply to.")
     if quote_original:
@@ -193,9 +193,11 @@ def finish(api: Api, message: dict[str, Any], as_draft: bool) -> dict[str, Any]:
     return show_sent(api.post("gmail", "messages/send", message))
 
 
-def find_recipients(api: Api, headers: dict[str, str], reply_all: bool) -> tuple[list[str], list[str]]:
-    """Who gets a reply, and who a copy: never this account itself, unless it wrote the message."""
-    to = addresses_in(headers.get("reply-to") or headers.get("from", ""))
+def find_recipients(api: Api, original: dict[str, Any], reply_all: bool) -> tuple[list[str], list[str]]:
+    """Who gets a reply, and who a copy: of a message that this account wrote, those who got it."""
+    headers = headers_of(original)
+    is_own = "SENT" in (original.get("labelIds") or []) and bool(headers.get("to"))
+    to = addresses_in(headers["to"] if is_own else headers.get("reply-to") or headers.get("from", ""))
     if not reply_all:
         return to, []
     me = str(api.get("gmail", "profile").get("emailAddress", "")).casefold()

@@ -134,11 +134,23 @@ def walk(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def text_of(payload: Mapping[str, Any]) -> str:
     """What a message says: its plain text, else its HTML as text."""
     for kind in ("text/plain", "text/html"):
-        found = [decode(part(item, "body").get("data")) for item in walk(payload) if item.get("mimeType") == kind]
-        text = "\n".join(data.decode("utf-8", "replace") for data in found if data)
+        text = "\n".join(filter(None, [words_of(item) for item in walk(payload) if item.get("mimeType") == kind]))
         if text.strip():
             return text.replace("\r\n", "\n") if kind == "text/plain" else text_of_html(text)
     return ""
+
+
+def words_of(item: Mapping[str, Any]) -> str:
+    """The text of one part: UTF-8, or else what its header says."""
+    content = decode(part(item, "body").get("data"))
+    declared = headers_of({"payload": item}).get("content-type", "")
+    named = re.search(r"charset=\"?([A-Za-z0-9._:-]{1,40})", declared, re.IGNORECASE)
+    for charset in ("utf-8", named[1] if named else "latin-1"):
+        try:
+            return content.decode(charset)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return content.decode("utf-8", "replace")
 
 
 def decode(data: Any) -> bytes:

@@ -21,22 +21,32 @@ def point(text: str, timezone: str | None) -> dict[str, str]:
     """The beginning or end of an event. Without an offset the time is that of `timezone`, or of the calendar."""
     if DATE.fullmatch(text):
         return {"date": check(date.fromisoformat, text)}
-    check(datetime.fromisoformat, text.replace("Z", "+00:00"))
+    read(text)
     return {"dateTime": text} | ({"timeZone": timezone} if timezone else {})
+
+
+def is_local(text: str | None) -> bool:
+    """Whether it is a time of day that does not say where: Google wants to hear a time zone then."""
+    return text is not None and not DATE.fullmatch(text) and read(text).tzinfo is None
 
 
 def instant(text: str) -> str:
     """A point in time with an offset; UTC if it has none, midnight if it is a date."""
     if DATE.fullmatch(text):
         return check(date.fromisoformat, text) + "T00:00:00Z"
-    found = datetime.fromisoformat(check(datetime.fromisoformat, text.replace("Z", "+00:00")))
-    return text if found.tzinfo else text + "Z"
+    return text if read(text).tzinfo else text + "Z"
 
 
-def check(read: Any, text: str) -> str:
+def read(text: str) -> datetime:
+    """A time. Raises ToolError if it is none."""
+    check(datetime.fromisoformat, text)
+    return datetime.fromisoformat(text)
+
+
+def check(parse: Any, text: str) -> str:
     """The text, if it can be read. Raises ToolError if not."""
     try:
-        read(text)
+        parse(text)
     except ValueError:
         raise ToolError(f"“{text[:40]}” is no time: it has to look like 2026-09-20T10:00:00+02:00, or 2026-09-20.") from None
     return text

@@ -121,10 +121,19 @@ def get_event(fake: FakeGoogle, sent: Sent) -> Any:
     return take(take(room(fake)["events"], name_of(sent)), sent.ids["eventId"])
 
 
+def check_zone(sent: Sent) -> None:
+    """Google wants to know where a time is: by its offset, but for what is repeated by a time zone."""
+    for name in ("start", "end"):
+        place = sent.body.get(name) or {}
+        time = place.get("dateTime") or ""
+        is_told = "timeZone" in place or ("recurrence" not in sent.body and re.search(r"(Z|[+-]\d\d:\d\d)$", time))
+        if time and not is_told:
+            raise Refusal(400, "required", f"Missing time zone definition for {name} time.")
+
+
 @serves(CAL + "events.insert")
 def insert_event(fake: FakeGoogle, sent: Sent) -> Any:
-    if "recurrence" in sent.body and "dateTime" in sent.body["start"] and "timeZone" not in sent.body["start"]:
-        raise Refusal(400, "required", "Missing time zone definition for start time.")
+    check_zone(sent)
     if at(sent.body["end"]) < at(sent.body["start"]):
         raise Refusal(400, "timeRangeEmpty", "The specified time range is empty.")
     return keep(fake, name_of(sent), dict(sent.body))
@@ -143,6 +152,7 @@ def quick_add(fake: FakeGoogle, sent: Sent) -> Any:
 @serves(CAL + "events.patch")
 def patch_event(fake: FakeGoogle, sent: Sent) -> Any:
     event = take(take(room(fake)["events"], name_of(sent)), sent.ids["eventId"])
+    check_zone(sent)
     patch(event, dict(sent.body))
     if at(event["end"]) < at(event["start"]):
         raise Refusal(400, "timeRangeEmpty", "The specified time range is empty.")

@@ -73,8 +73,13 @@ def list_files(fake: FakeGoogle, sent: Sent) -> Any:
     return page(sent, found, "files", size="pageSize")
 
 
+ROOT = "0AROOT"  # what `root` stands for
+
+
 @serves(DRIVE + "files.get")
 def get_file(fake: FakeGoogle, sent: Sent) -> Any:
+    if sent.ids["fileId"] == "root":
+        return {"id": ROOT, "name": "My Drive", "mimeType": GOOGLE + "folder"}
     file = file_of(fake, sent)
     if sent.one("alt") != "media":
         return file
@@ -118,8 +123,8 @@ def update_file(fake: FakeGoogle, sent: Sent) -> Any:
         body, kind, content = media_of(sent.form, sent.headers["Content-Type"])
         room(fake)["content"][file["id"]] = content
         file |= {"mimeType": kind, "size": str(len(content))}
-    added, removed = sent.one("addParents").split(","), sent.one("removeParents").split(",")
-    file["parents"] = [name for name in [*file["parents"], *added] if name and name not in removed]
+    added, removed = (sent.one(name).replace("root", ROOT).split(",") for name in ("addParents", "removeParents"))
+    file["parents"] = [name for name in dict.fromkeys([*file["parents"], *added]) if name and name not in removed]
     return patch(file, dict(body))
 
 

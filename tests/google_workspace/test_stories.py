@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from connectors.google_workspace.mail import build, text_of_html
+from connectors.google_workspace.mail import build, text_of, text_of_html
 from errors import ToolError
-from google_workspace.fake import ALICE
+from google_workspace.fake import ALICE, refuse
 from google_workspace.fake_mail import add_mail
 from google_workspace.world import BOB, World
 
@@ -119,6 +119,31 @@ def test_no_header_slips_into_a_mail(world, subject):
     with pytest.raises(ToolError, match="holds a line break"):
         world.run("send_gmail_message", {"to": [BOB], "subject": subject, "body": "x"})
     assert world.fake.sent == []
+
+
+def test_a_mail_that_is_gone_by_the_time_it_is_read_is_left_out(world):
+    there = len(world.call("search_gmail_messages", query="from:bob")["messages"])
+    world.fake.fail(refuse(404, "notFound", "Requested entity was not found."), id="gmail.users.messages.get")
+    assert len(world.call("search_gmail_messages", query="from:bob")["messages"]) == there - 1 > 0
+    world.fake.fail(refuse(403, "forbidden"), id="gmail.users.messages.get")
+    with pytest.raises(ToolError, match="does not let this account do that"):
+        world.run("search_gmail_messages", {"query": "from:bob"})
+
+
+def test_a_reply_to_what_one_wrote_oneself_goes_to_those_who_got_it(world):
+    own = add_mail(world.fake, ALICE, "Lunch?", "x", labels=("SENT",), To=f"Bob <{BOB}>", Cc="carol@example.com")
+    for reply_all, copy in ((False, None), (True, "carol@example.com")):
+        sent = raw_of(world, world.call("reply_gmail_message", message_id=own, body="y", reply_all=reply_all)["message_id"])
+        assert (sent["To"], sent["Cc"]) == (f"Bob <{BOB}>", copy)
+
+
+def test_a_text_in_other_letters_than_utf_8_is_read(world):
+    payload = world.fake.room("gmail")["messages"][add_mail(world.fake, BOB, "x", "x")]["payload"]
+    payload["body"]["data"] = base64.urlsafe_b64encode("Žluťoučký".encode("iso-8859-2")).decode()
+    payload["headers"] = [{"name": "Content-Type", "value": 'text/plain; charset="ISO-8859-2"'}]
+    assert text_of(payload) == "Žluťoučký"
+    payload["headers"][0]["value"] = "text/plain; charset=nobody-knows"
+    assert "lu" in text_of(payload)
 
 
 TRICKS = [
@@ -229,6 +254,16 @@ def test_a_repeated_event_gets_a_time_zone_and_its_repeats_can_be_listed(world):
     assert {item["recurring_event_id"] for item in repeats} == {made["id"]}
 
 
+def test_a_time_without_a_place_is_the_calendars_own(world):
+    made = world.call("create_event", summary="Tea", start_time="2026-10-01T16:00:00", end_time="2026-10-01T16:30:00")["event"]
+    assert (made["start"], made["time_zone"]) == ("2026-10-01T16:00:00", "Europe/London")
+    moved = world.call("modify_event", event_id=made["id"], start_time="2026-10-01T17:00", end_time="2026-10-01T17:30")["event"]
+    assert (moved["start"], moved["time_zone"]) == ("2026-10-01T17:00", "Europe/London")
+    before = len(world.fake.sent)
+    world.call("modify_event", event_id=made["id"], start_time="2026-10-01T18:00Z", end_time="2026-10-01T18:30Z")
+    assert len(world.fake.sent) == before + 1  # nobody had to be asked
+
+
 def test_an_invitation_is_accepted(world):
     event = world.call("respond_to_event", event_id=world.meeting, response="accepted")["event"]
     assert {item["email"]: item.get("response") for item in event["attendees"]} == {BOB: "accepted", ALICE: "accepted"}
@@ -303,6 +338,8 @@ def test_files_are_found_read_moved_shared_and_thrown_away(world):
     assert world.call("list_drive_items", folder_id=inner)["files"] == []
     world.call("untrash_drive_file", file_id=world.file)
     assert len(world.call("list_drive_items", folder_id=inner)["files"]) == 1
+    for _ in range(2):  # the second time it is there already
+        assert world.call("move_drive_file", file_id=world.file, folder_id="root")["file"]["parents"] == ["0AROOT"]
 
 
 def test_a_name_with_quotes_is_searched_for_and_not_a_query(world):
