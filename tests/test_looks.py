@@ -14,7 +14,7 @@ from actors import PASSWORD, Assistant, Person, setup_code
 from chromium import running_chromium
 from npm import need_package
 from playwright.sync_api import Browser, Page
-from server import Server, running_server
+from server import ROOT, Server, running_server
 
 pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.node]
 
@@ -458,6 +458,28 @@ def test_axe_finds_what_is_wrong(browser: Browser, axe: str):
 
 def test_no_page_has_to_be_scrolled_sideways_on_a_phone(looks: Looks):
     assert looks.too_wide == []
+
+
+SLEEPING = """(button) => {
+    const [sleep] = button.getAnimations(), box = button.getBoundingClientRect();
+    const isHit = () => document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === button;
+    sleep.pause();
+    sleep.currentTime = sleep.effect.getTiming().duration - 1;
+    const before = isHit();
+    sleep.finish();
+    return [before, isHit()];
+}"""
+
+
+DEEDS = ("<button class=danger>", "<div class=row><form><button>", "<button name=decision>")
+
+
+@pytest.mark.parametrize("button", DEEDS)
+def test_what_cannot_be_undone_does_not_feel_a_click_that_was_meant_for_the_page_before(browser: Browser, button: str):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_content(f"<style>{(ROOT / 'static' / 'style.css').read_text()}</style><main>{button}x")
+        assert page.locator("button").evaluate(SLEEPING) == [False, True]
 
 
 def test_the_console_has_nothing_to_say(looks: Looks):
