@@ -178,7 +178,7 @@ class Bridge:
     def _take_notification(self, sender: Sender, message: Mapping[str, Any], modern: bool) -> Answer:
         """Accept a notification; act on it if it cancels a running call of the handshake era."""
         if message["method"] == "notifications/cancelled" and not modern:
-            wanted = (sender, (message.get("params") or {}).get("requestId"))
+            wanted = (sender, request_id({"id": (message.get("params") or {}).get("requestId")}))  # true is not 1
             calls = [call for running, identity, call in list(self._running) if (running, identity) == wanted]
             if len(calls) == 1:  # two windows without MCP sessions may use the same id
                 calls[0].cancelled.set()

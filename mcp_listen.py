@@ -66,7 +66,7 @@ class Listener:
     @property
     def wanted(self) -> list[str]:
         """The kinds that it asked for, of those there are. A session hears of all."""
-        return [kind for kind in KINDS if self.request is None or self.request.params["notifications"].get(kind)]
+        return [kind for kind in KINDS if self.request is None or self.request.params["notifications"].get(kind) is True]
 
     def notify(self, method: str, **params: Any) -> None:
         """Send a notification, tagged with the id of the request that opened the stream."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, HEADER_MISMATCH, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from mcp_types.methods import CACHEABLE_METHODS, SERVER_RESULTS, validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
@@ -138,8 +138,12 @@ def name_place(error: ValidationError) -> str:
 
 
 def check_notification(message: Mapping[str, Any], version: str | None) -> None:
-    """Raise ProtocolError -32022 if a notification names a version that nobody speaks; unknown methods are accepted."""
+    """Raise ProtocolError -32020 if a notification names two versions, -32022 if nobody speaks the one that it names; unknown
+    methods are accepted."""
     if is_modern(message, version) and version is not None:
+        meta = (message.get("params") or {}).get("_meta")
+        if isinstance(meta, dict) and meta.get(PROTOCOL_VERSION_META_KEY, version) != version:
+            raise ProtocolError(HEADER_MISMATCH, "The headers name another protocol version than the message")
         rejection = unsupported_protocol_version_rejection(version, MODERN_PROTOCOL_VERSIONS)
         if rejection is not None:
             raise rejected(rejection)

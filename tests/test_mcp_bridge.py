@@ -530,7 +530,9 @@ def test_closing_the_stream_does_not_cancel_in_the_handshake_era(bridge, post, w
     assert waiting.cancelled.wait(5)
 
 
-@pytest.mark.parametrize(("who", "identity"), [("bob", 1), ("alice", "1"), ("alice", 2), ("alice", [1])])
+@pytest.mark.parametrize(
+    ("who", "identity"), [("bob", 1), ("alice", "1"), ("alice", 2), ("alice", [1]), ("alice", True), ("alice", 1.0)]
+)
 def test_nobody_cancels_another_call(bridge, post, waiting, who, identity):
     _, answer = open_stream(bridge, handshake("tools/call", 1, name="wait"))
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": identity}}

@@ -88,7 +88,7 @@ def heard(listeners, listener):
 
 
 def test_it_is_acknowledged_first_with_what_will_be_told(listeners, listen):
-    listener = listen(toolsListChanged=True, promptsListChanged=False, resourceSubscriptions=["a:b"])
+    listener = listen(toolsListChanged=True, promptsListChanged=False, resourcesListChanged="no", resourceSubscriptions=["a:b"])
 
     assert heard(listeners, listener)[0] == {
         "jsonrpc": "2.0",

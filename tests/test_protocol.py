@@ -256,6 +256,11 @@ def test_notifications_are_taken_in_every_version_that_there_is():
         check_notification(note, version)
 
     assert refusal(check_notification, note, "1900-01-01").code == -32022
+    twofold = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"_meta": ENVELOPE}}
+    check_notification(twofold, MODERN)
+    check_notification({**note, "params": {"_meta": "odd"}}, MODERN)
+    for version in ("2025-11-25", "1900-01-01"):
+        assert refusal(check_notification, twofold, version).code == -32020
 
 
 # --- answers ---
