@@ -6,6 +6,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -113,7 +114,8 @@ def find_current_login() -> Login | None:
         if "browser" in g or brought_cookie():  # who only looks is given no cookie: a cache might keep it for all
             g.login = find_login(state().db, browser_cookie(), now=now())
         if g.login:
-            note_login_seen(state().db, g.login, now=now())
+            with suppress(StorageError):  # a note is not worth a failed page
+                note_login_seen(state().db, g.login, now=now())
     return g.login
 
 

@@ -188,8 +188,11 @@ def revoke_key(db: Database, user_id: str, key_id: str, *, now: int) -> None:
 
 
 def note_key_used(db: Database, key_id: str, *, now: int) -> None:
-    """Remember that a key was used; the caller sees to it that this is at most once a minute."""
-    with db.write() as run:
+    """Remember that a key was used; the caller sees to it that this is at most once a minute.
+
+    Raises StorageError rather than wait long for other writers.
+    """
+    with db.write(hasty=True) as run:
         run("UPDATE api_keys SET used_at = :now WHERE id = :id", id=key_id, now=now)
 
 

@@ -122,8 +122,11 @@ def list_sessions(db: Database, user_id: str, *, now: int) -> list[Session]:
 
 
 def note_session_used(db: Database, session_id: str, *, now: int) -> None:
-    """Remember that a session was used; the caller sees to it that this is at most once a minute."""
-    with db.write() as run:
+    """Remember that a session was used; the caller sees to it that this is at most once a minute.
+
+    Raises StorageError rather than wait long for other writers.
+    """
+    with db.write(hasty=True) as run:
         run("UPDATE sessions SET used_at = :now WHERE id = :id", id=session_id, now=now)
 
 

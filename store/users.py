@@ -182,10 +182,13 @@ def find_login(db: Database, cookie: str, *, now: int) -> Login | None:
 
 
 def note_login_seen(db: Database, login: Login, *, now: int) -> None:
-    """Remember that the browser was here, at most once a minute, and let the login live on from now."""
+    """Remember that the browser was here, at most once a minute, and let the login live on from now.
+
+    Raises StorageError rather than wait long for other writers.
+    """
     if now - login.seen_at < SEEN_EVERY_SECONDS:
         return
-    with db.write() as run:
+    with db.write(hasty=True) as run:
         run(
             """
             UPDATE logins

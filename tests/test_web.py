@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from household import House, opened
+from household import House, opened, token_of
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from config import Settings
@@ -63,3 +63,14 @@ def test_a_program_reads_json_also_where_it_comes_with_a_wrong_method(house: Hou
     assert (answer.status_code, answer.json["error"]) == (405, "invalid_request")
     assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == ("application/json", "no-store")
     assert "OPTIONS" in answer.headers["Allow"]
+
+
+def test_pages_can_be_read_while_nothing_can_be_written(house: House):
+    """For one, when the disk is full."""
+    house.settle()
+    alice = house.browser(house.alice)
+    token = token_of(alice)
+    house.clock.forward(3600)
+    house.db._connection().run("PRAGMA query_only = ON")
+    assert alice.get("/admin").status_code == 200
+    assert alice.post(f"/keys/{house.key_id}/revoke", data={"csrf_token": token}).status_code == 503  # the control
