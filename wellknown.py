@@ -36,8 +36,10 @@ def authorization_server_metadata() -> Response:
         "code_challenge_methods_supported": ["S256"],
         "revocation_endpoint": base + "/revoke",
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "introspection_endpoint": base + "/introspect",
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "client_id_metadata_document_supported": True,  # CIMD, "Authorization Server Metadata"
         "authorization_response_iss_parameter_supported": True,  # RFC 9207 §3
     }

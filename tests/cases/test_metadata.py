@@ -73,6 +73,13 @@ def test_m06_client_id_metadata_documents_are_announced(metadata: dict):
     assert metadata["token_endpoint_auth_signing_alg_values_supported"] == ["RS256", "ES256"]
 
 
+@pytest.mark.parametrize("name", [case("M-09", name, name) for name in ("token", "revocation", "introspection")])
+def test_where_a_client_may_sign_it_is_said_how(metadata: dict, name: str):
+    """RFC 8414 §2: this must be there where private_key_jwt is."""
+    assert "private_key_jwt" in metadata[f"{name}_endpoint_auth_methods_supported"]
+    assert metadata[f"{name}_endpoint_auth_signing_alg_values_supported"] == ["RS256", "ES256"]
+
+
 def test_m07_public_clients_are_welcome(metadata: dict):
     assert "none" in metadata["token_endpoint_auth_methods_supported"]
 
