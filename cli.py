@@ -34,7 +34,7 @@ from store.keys import open_vault
 from store.profiles import find_choice, insert_key_grant, list_profiles
 from store.signins import list_attempts
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
-from texts import plain_text
+from texts import plain_text, terminal_text
 from timeline import describe_attempt
 
 
@@ -326,12 +326,12 @@ def ask_person(callback: Callback, url: str, redirect_uri: str, *, opens: bool) 
 
 def say(line: str) -> None:
     """One line, at once."""
-    print(line, flush=True)
+    print(terminal_text(line), flush=True)
 
 
 def complain(message: str) -> int:
     """One line on stderr."""
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {terminal_text(message)}", file=sys.stderr)
     return 1
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from addresses import parse_url
 from assistants import Assistant, public
 from crypto import s256
 from errors import FetchError, PosternError
@@ -85,13 +86,14 @@ class Emulator:
 
     def read_server(self) -> str:
         """The authorization server's description (RFC 8414 §3)."""
-        issuer = next(iter(self.resource.get("authorization_servers", ())), "")
+        issuer = next(iter(as_list(self.resource.get("authorization_servers"))), None)
+        expect(is_web_address(issuer), "a web address in authorization_servers", repr(issuer))
         self.server = self.get(issuer + "/.well-known/oauth-authorization-server")
         expect(self.server.get("issuer") == issuer, f"issuer to be {issuer}", repr(self.server.get("issuer")))
         for name, value in NEEDED.items():
             expect(value in as_list(self.server.get(name)), f"{name} to have {value}", repr(self.server.get(name)))
         for name in ("authorization_endpoint", "token_endpoint", "revocation_endpoint"):
-            need(self.server, name)
+            expect(is_web_address(need(self.server, name)), f"{name} to be a web address", repr(self.server[name]))
         return issuer
 
     def get(self, url: str) -> dict[str, Any]:
@@ -258,6 +260,14 @@ def need(found: Mapping[str, Any], name: str) -> Any:
     """A member that has to be there."""
     expect(name in found, f"{name} in the answer", ", ".join(found) or "nothing")
     return found[name]
+
+
+def is_web_address(value: Any) -> bool:
+    """Whether this can be handed to a browser: another program may be started with it."""
+    try:
+        return isinstance(value, str) and bool(parse_url(value))
+    except ValueError:
+        return False
 
 
 def as_list(value: Any) -> list[Any]:

@@ -16,8 +16,13 @@ def plain_text(value: str | None) -> str:
 
 def prose_text(value: str | None, longest: int = PROSE_MAX) -> str:
     """Untrusted text of several lines: not endless, and without what is invisible or turns the direction of writing."""
-    prose = "".join(letter for letter in value or "" if letter.isprintable() or letter == "\n").strip()
+    prose = terminal_text(value or "").strip()
     return prose if len(prose) <= longest else prose[: longest - 1] + "…"
+
+
+def terminal_text(value: str) -> str:
+    """Text for a terminal, which would obey what is not printable."""
+    return "".join(letter for letter in value if letter.isprintable() or letter == "\n")
 
 
 def date_text(moment: int) -> str:

@@ -247,6 +247,14 @@ FAULTS = [
         member("authorization_endpoint", "https://evil.example/authorize"),
         "authorize: expected to sign in at http://localhost:8000; got https://evil.example",
     ),
+    *(
+        (METADATA, member("authorization_endpoint", odd), "read the server's metadata: expected authorization_endpoint to be")
+        for odd in ("file:///etc/passwd", "javascript:alert(1)", "--flag", "https://evil.example/\n", 5)
+    ),
+    *(
+        (PRM, member("authorization_servers", odd), "read the server's metadata: expected a web address in authorization_servers")
+        for odd in ([], 5, [5], {"a": 1}, None)
+    ),
     ("POST /connect", status(200), "authorize: expected to be sent to http://127.0.0.1:3000/callback"),
     ("POST /token", status(400), "token: expected 200, Cache-Control: no-store"),
     ("POST /token", header("Cache-Control", "private"), "token: expected 200, Cache-Control: no-store"),

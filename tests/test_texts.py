@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from texts import PLAIN_MAX, date_text, plain_text
+from texts import PLAIN_MAX, date_text, plain_text, terminal_text
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,7 @@ def test_untrusted_text_becomes_one_short_plain_line(value: str | None, shown: s
 def test_a_moment_reads_as_a_date():
     assert date_text(0) == "1 January 1970, 00:00 UTC"
     assert date_text(1_790_000_000) == "21 September 2026, 14:13 UTC"
+
+
+def test_a_terminal_gets_nothing_that_it_would_obey():
+    assert terminal_text("  one\n\ttwo \x1b[2J\x07\r\u202e\n") == "  one\ntwo [2J\n"
