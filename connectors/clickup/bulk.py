@@ -15,7 +15,7 @@ from connectors.clickup.tasks import create_step, delete_step, new_task, tag_ste
 from errors import ToolError
 
 MOST = 50  # ClickUp answers 100 requests a minute on most plans
-Tags = Annotated[list[TagName], Field(max_length=20)]
+Tags = Annotated[list[TagName], Field(max_length=20, description="Names of tags.")]
 Assignees = Annotated[list[UserId], Field(max_length=50)]
 CustomTeam = Annotated[TeamId, Field(description="The workspace of custom task ids, if it is not this connection's.")]
 STRICT = ConfigDict(extra="forbid")
@@ -111,7 +111,7 @@ def many(kind: Any) -> Any:
 
 @writes(title="Create tasks", gives=BulkOutcome, streams=True)
 def task_create_bulk(api: Api, tasks: many(NewTask), defaults: TaskFacts | None = None) -> Steps:  # type: ignore[valid-type]
-    """Create several tasks; what one does not say is taken from `defaults`."""
+    """Create several ClickUp tasks; what one does not say is taken from `defaults`."""
     steps = [create_one(api, merge(defaults, task), index) for index, task in enumerate(tasks)]
     answers = yield Batch(steps)
     return sum_up([step.label for step in steps], [[answer] for answer in answers], "Created")
@@ -124,7 +124,7 @@ def subtask_create_bulk(
     defaults: SubtaskFacts | None = None,
     teamId: CustomTeam | None = None,
 ) -> Steps:
-    """Create several subtasks; what one does not say, its list and parent too, is taken from `defaults`."""
+    """Create several ClickUp subtasks; what one does not say, its list and parent too, is taken from `defaults`."""
     api.use_team(teamId)
     steps = [create_one(api, merge(defaults, task), index, is_subtask=True) for index, task in enumerate(subtasks)]
     answers = yield Batch(steps)
@@ -138,7 +138,7 @@ def task_update_bulk(
     defaults: Changes | None = None,
     teamId: CustomTeam | None = None,
 ) -> Steps:
-    """Change several tasks; what one does not say is taken from `defaults`. An old description stays below a new one."""
+    """Change several ClickUp tasks; what one does not say is taken from `defaults`. An old description stays below a new one."""
     api.use_team(teamId)
     wanted = [merge(defaults, task) for task in tasks]
     check_distinct(wanted)
@@ -169,7 +169,7 @@ def task_tag_add_bulk(
     defaults: TagFacts | None = None,
     teamId: CustomTeam | None = None,
 ) -> Steps:
-    """Add tags to several tasks: each its own, or those of `defaults`."""
+    """Add tags to several ClickUp tasks: each its own, or those of `defaults`."""
     api.use_team(teamId)
     wanted = [merge(defaults, task) for task in tasks]
     check_distinct(wanted)

@@ -152,16 +152,16 @@ class PageOutcome(Outcome):
 def doc_list(
     api: Api,
     workspaceId: WorkspaceId | None = None,
-    search: Query | None = None,
+    search: Annotated[Query | None, Field(description="A part of the doc's name.")] = None,
     spaceId: SpaceId | None = None,
     folderId: FolderId | None = None,
     page: PageNumber = 0,
     limit: Limit = 20,
-    includePreviews: bool = True,
+    includePreviews: Annotated[bool, Field(description="With the beginnings of pages.")] = True,
     previewPageLimit: Annotated[int, Field(ge=1, le=20)] = 3,
     previewCharLimit: PreviewChars = SNIPPET,
 ) -> Docs:
-    """List the docs of a workspace, or of one space or folder, with the beginnings of their first pages."""
+    """List the docs of a ClickUp workspace, or of one space or folder, with the beginnings of their first pages."""
     if spaceId and folderId:
         raise ToolError("Give either spaceId or folderId.")
     workspace_id = api.team_id(workspaceId)
@@ -192,12 +192,12 @@ def doc_read(
     api: Api,
     docId: DocId,
     workspaceId: WorkspaceId | None = None,
-    includePages: bool = True,
+    includePages: Annotated[bool, Field(description="With the text of pages.")] = True,
     pageIds: Annotated[list[PageId], Field(max_length=100)] | None = None,
     pageLimit: Limit = 20,
     previewCharLimit: PreviewChars = 4000,
 ) -> OneDoc:
-    """Read a doc and its pages, or those of them that are named."""
+    """Read a ClickUp doc and its pages, or those of them that are named."""
     workspace_id = api.team_id(workspaceId)
     doc = api.get(DOC, kind="docs", workspace_id=workspace_id, doc_id=docId)
     pages = flatten(get_pages(api, workspace_id, docId)) if includePages else []
@@ -220,7 +220,7 @@ def doc_pages_read(
     workspaceId: WorkspaceId | None = None,
     previewCharLimit: PreviewChars = 4000,
 ) -> DocPages:
-    """Read several pages of a doc."""
+    """Read several pages of a ClickUp doc."""
     pages = flatten(get_pages(api, api.team_id(workspaceId), docId))
     found = {str(item.get("id")): show_page(item, previewCharLimit) for item in pages}
     shown: dict[str, Any] = {"docId": docId, "pages": [found[page_id] for page_id in pageIds if page_id in found]}
@@ -230,14 +230,14 @@ def doc_pages_read(
 
 @reads(title="List pages of a doc")
 def doc_page_list(api: Api, docId: DocId, workspaceId: WorkspaceId | None = None) -> PageList:
-    """List the pages of a doc, in order, with their place in it; without their text."""
+    """List the pages of a ClickUp doc, in order, with their place in it; without their text."""
     answer = api.get(DOC + "/page_listing", kind="docs", workspace_id=api.team_id(workspaceId), doc_id=docId)
     return {"docId": docId, "pages": [show_place(item) for item in flatten(pages_in(answer))]}
 
 
 @reads(title="Read page", core=True)
 def doc_page_read(api: Api, docId: DocId, pageId: PageId) -> OnePage:
-    """Read one page of a doc, in Markdown."""
+    """Read one page of a ClickUp doc, in Markdown."""
     ids = {"workspace_id": api.team_id(), "doc_id": docId, "page_id": pageId}
     page = api.get(ONE_PAGE, kind="docs", params={"content_format": "text/md"}, **ids)
     return {"docId": docId, "page": show_page({**page, "doc_id": docId, "workspace_id": ids["workspace_id"]}, None)}
@@ -247,7 +247,7 @@ def doc_page_read(api: Api, docId: DocId, pageId: PageId) -> OnePage:
 def doc_search(
     api: Api, query: Query, workspaceId: WorkspaceId | None = None, limit: Limit = 10, expandPages: Expand = False
 ) -> DocSearch:
-    """Search docs by name and, with expandPages, by the text of their pages; the best come first."""
+    """Search ClickUp docs by name and, with expandPages, by the text of their pages; the best come first."""
     workspace_id = api.team_id(workspaceId)
     docs, pages, reasons = read_library(api, workspace_id, [query], expandPages)
     results = find_docs(docs, pages, workspace_id, query, limit)
@@ -262,7 +262,7 @@ def doc_search_bulk(
     limit: Limit = 5,
     expandPages: Expand = False,
 ) -> DocSearches:
-    """The same for several queries at once, reading the workspace's docs only once."""
+    """Search ClickUp docs for each of several queries, reading the workspace's docs only once."""
     workspace_id = api.team_id(workspaceId)
     docs, pages, reasons = read_library(api, workspace_id, queries, expandPages)
     results = [{"query": query, "results": find_docs(docs, pages, workspace_id, query, limit)} for query in queries]
@@ -276,7 +276,7 @@ def doc_search_bulk(
 def doc_create(
     api: Api, folderId: FolderId, name: Name, content: Markdown | None = None, workspaceId: WorkspaceId | None = None
 ) -> Steps:
-    """Create a doc in a folder, with a first page if there is content."""
+    """Create a ClickUp doc in a folder, with a first page if there is content."""
     workspace_id = api.team_id(workspaceId)
     body = {"name": name, "parent": {"id": folderId, "type": 5}, "visibility": "PRIVATE", "create_page": content is None}
     request = Request("POST", DOCS, {"workspace_id": workspace_id}, json=body)
@@ -297,7 +297,7 @@ def doc_page_create(
     parentId: PageId | None = None,
     workspaceId: WorkspaceId | None = None,
 ) -> Steps:
-    """Create a page in a doc, at its end or under another page."""
+    """Create a page in a ClickUp doc, at its end or under another page."""
     body = {"name": title} | compact({"content": content, "parent_page_id": parentId})
     page = yield page_step(api.team_id(workspaceId), docId, body)
     return {"summary": f"Created page “{title}”.", "docId": docId, "page": show_page(page, SNIPPET)}
@@ -313,7 +313,7 @@ def doc_page_update(
     mode: Annotated[Literal["replace", "append", "prepend"], Field(description="What content does to the old text.")] = "replace",
     workspaceId: WorkspaceId | None = None,
 ) -> Steps:
-    """Change the title or the text of a page."""
+    """Change the title or the text of a page of a ClickUp doc."""
     if title is None and content is None:
         raise ToolError("Say what to change: title or content.")
     body: dict[str, Any] = compact({"name": title})

@@ -43,7 +43,7 @@ class CustomFields(Answer):
 def list_custom_field_list(
     api: Api, listId: ListId | None = None, path: Path | None = None, forceRefresh: Fresh = False
 ) -> CustomFields:
-    """List the custom fields that tasks of a list have, with the choices of each. Give the list's id, or a path to it."""
+    """List the custom fields that tasks of a ClickUp list have, with the choices of each. Give the list's id, or a path to it."""
     list_id = find_place(api, "list", listId, path, names="listId")
     answer = api.get("/v2/list/{list_id}/field", kind="fields", fresh=forceRefresh, list_id=list_id)
     return {"listId": list_id, "fields": [show_custom_field(item) for item in objects(answer, "fields")]}
@@ -62,7 +62,7 @@ def task_custom_field_set_value(
         ),
     ],
 ) -> Steps:
-    """Set a custom field of a task."""
+    """Set a custom field of a ClickUp task."""
     ids = {"task_id": taskId, "field_id": fieldId}
     request = Request("POST", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId), {"value": value})
     yield Step(request, f"set field {fieldId} of task {taskId}", linked_tasks(value))
@@ -71,7 +71,7 @@ def task_custom_field_set_value(
 
 @writes(title="Clear custom field", idempotent=True, destructive=True)
 def task_custom_field_clear_value(api: Api, taskId: TaskId, fieldId: FieldId) -> Steps:
-    """Make a custom field of a task empty."""
+    """Make a custom field of a ClickUp task empty."""
     ids = {"task_id": taskId, "field_id": fieldId}
     request = Request("DELETE", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId))
     yield Step(request, f"clear field {fieldId} of task {taskId}")

@@ -151,14 +151,14 @@ def workspace_list(api: Api, forceRefresh: Fresh = False) -> Workspaces:
 
 @reads(title="List spaces", core=True)
 def space_list_for_workspace(api: Api, workspaceId: WorkspaceId, forceRefresh: Fresh = False) -> Spaces:
-    """List the spaces of a workspace, with the statuses that tasks may have there."""
+    """List the spaces of a ClickUp workspace, with the statuses that tasks may have there."""
     found = list_spaces(api, workspaceId, fresh=forceRefresh)
     return {"workspaceId": workspaceId, "spaces": [show_space(place) for place in found]}
 
 
 @reads(title="List folders", core=True)
 def folder_list_for_space(api: Api, spaceId: SpaceId, forceRefresh: Fresh = False) -> Folders:
-    """List the folders of a space. Lists may also lie in the space itself: see list_list_for_space_or_folder."""
+    """List the folders of a ClickUp space. Lists may also lie in the space itself: see list_list_for_space_or_folder."""
     return {"spaceId": spaceId, "folders": [show_folder(place) for place in list_folders(api, spaceId, fresh=forceRefresh)]}
 
 
@@ -166,7 +166,7 @@ def folder_list_for_space(api: Api, spaceId: SpaceId, forceRefresh: Fresh = Fals
 def list_list_for_space_or_folder(
     api: Api, folderId: FolderId | None = None, spaceId: SpaceId | None = None, forceRefresh: Fresh = False
 ) -> Lists:
-    """List the lists of a folder, or those of a space that are in no folder. Give one of the two ids."""
+    """List the lists of a ClickUp folder, or those of a space that are in no folder. Give one of the two ids."""
     if (folderId is None) == (spaceId is None):
         raise ToolError("Give either folderId or spaceId.")
     found = list_lists(api, folder_id=folderId or "", space_id=spaceId or "", fresh=forceRefresh)
@@ -175,7 +175,7 @@ def list_list_for_space_or_folder(
 
 @reads(title="Workspace overview", streams=True)
 def workspace_overview(api: Api, workspaceId: WorkspaceId, forceRefresh: Fresh = False) -> Overview:
-    """Show a workspace at a glance: its spaces, with their folders and lists, and how many there are of each."""
+    """Show a ClickUp workspace at a glance: its spaces, with their folders and lists, and how many there are of each."""
     name = next((place.name for place in list_workspaces(api, fresh=forceRefresh) if place.id == workspaceId), None)
     walk = Walk(api, fresh=forceRefresh)
     nodes = walk.spaces(list_spaces(api, workspaceId, fresh=forceRefresh), depth=4)
@@ -201,10 +201,10 @@ def workspace_hierarchy(
     maxFoldersPerSpace: Limit = 50,
     maxListsPerSpace: Limit = 50,
     maxListsPerFolder: Limit = 50,
-    concurrency: Annotated[int, Field(ge=1, le=10)] = 5,
+    concurrency: Annotated[int, Field(ge=1, le=10, description="Requests at the same time.")] = 5,
     forceRefresh: Fresh = False,
 ) -> Hierarchy:
-    """Show the tree of workspaces, spaces, folders and lists, with their ids. Without a choice of workspaces: all of them."""
+    """Show the tree of ClickUp workspaces, spaces, folders and lists, with their ids: of all workspaces, if none is chosen."""
     ids = {*(workspaceIds or []), *(item["id"] for item in workspaces or [] if "id" in item)}
     wanted = [*(workspaceNames or []), *(item["name"] for item in workspaces or [] if "name" in item)]
     names = {name.casefold() for name in wanted}
@@ -222,7 +222,7 @@ def workspace_hierarchy(
 
 @reads(title="Find by path", core=True)
 def hierarchy_resolve_path(api: Api, path: Path, forceRefresh: Fresh = False) -> Resolved:
-    """Find the id of a workspace, space, folder or list by the names on the way to it, such as ["Marketing", "Launch", "Tasks"].
+    """Find the id of a ClickUp workspace, space, folder or list by the names on the way to it, such as ["Marketing", "Ads"].
 
     Case does not matter. If a name is missing or not unique, the error lists what there is to choose from.
     """

@@ -54,7 +54,7 @@ class Assignees(Answer):
 
 @reads(title="List members", core=True)
 def member_list_for_workspace(api: Api, teamId: TeamId | None = None) -> Members:
-    """List the members of a workspace, with their ids."""
+    """List the members of a ClickUp workspace, with their ids."""
     team_id = api.team_id(teamId)
     return {"teamId": team_id, "members": list_members(api, team_id)}
 
@@ -63,7 +63,7 @@ def member_list_for_workspace(api: Api, teamId: TeamId | None = None) -> Members
 def member_resolve(
     api: Api, identifiers: Identifiers, teamId: TeamId | None = None, limit: Limit = 5, refresh: Fresh = False
 ) -> Resolutions:
-    """Find members by id, e-mail address or name: first exactly, then by likeness, at most `limit` for each identifier."""
+    """Find members of a ClickUp workspace by id, e-mail address or name: first exactly, then by likeness, `limit` for each."""
     team_id = api.team_id(teamId)
     return {"teamId": team_id, "results": resolve(api, identifiers, team_id, limit, refresh)}
 
@@ -72,7 +72,7 @@ def member_resolve(
 def member_search_by_name(
     api: Api, query: Query, teamId: TeamId | None = None, limit: Limit = 10, refresh: Fresh = False
 ) -> Members:
-    """Search members whose name or e-mail address is like the query, the likest first."""
+    """Search members of a ClickUp workspace whose name or e-mail address is like the query, the likest first."""
     team_id = api.team_id(teamId)
     return {"teamId": team_id, "members": rank(list_members(api, team_id, fresh=refresh), query)[:limit]}
 
@@ -81,7 +81,7 @@ def member_search_by_name(
 def task_assignee_resolve(
     api: Api, identifiers: Identifiers, teamId: TeamId | None = None, limitPerIdentifier: Limit = 3, refresh: Fresh = False
 ) -> Assignees:
-    """Turn names or e-mail addresses into the ids that tasks are assigned by. Only what is clear is in assigneeIds."""
+    """Turn names or e-mail addresses into the ids that ClickUp tasks are assigned by. Only what is clear is in assigneeIds."""
     team_id = api.team_id(teamId)
     results = resolve(api, identifiers, team_id, limitPerIdentifier, refresh)
     clear = [result["members"][0]["id"] for result in results if len(result["members"]) == 1]

@@ -18,7 +18,6 @@ from connectors.clickup.shapes import (
     ListId,
     Path,
     SpaceId,
-    TagName,
     TaskBrief,
     WorkspaceId,
     priority_of,
@@ -26,7 +25,7 @@ from connectors.clickup.shapes import (
     show_user,
     status_of,
 )
-from connectors.clickup.task_reading import ManyLists, Statuses, Subtasks
+from connectors.clickup.task_reading import ManyLists, Statuses, Subtasks, TagNames
 from connectors.clickup.time_entries import soon
 from fitting import Report, compact
 
@@ -108,13 +107,13 @@ def task_status_report(
     includeClosed: Closed = False,
     includeSubtasks: Subtasks = True,
     includeTasksInMultipleLists: ManyLists = True,
-    tags: list[TagName] | None = None,
+    tags: TagNames | None = None,
     assignees: People | None = None,
     statusFilter: Statuses | None = None,
     dueWithinDays: Annotated[Days, Field(description="Only tasks that are due by then, or late.")] | None = None,
     forceRefresh: Fresh = False,
 ) -> StatusReport:
-    """Count the tasks of a workspace, space, folder or list by status, priority, assignee and due date, with a few samples."""
+    """Count the tasks of a ClickUp workspace, space, folder or list by status, priority, assignee and due date, with samples."""
     place = choose_container(
         api, workspace=workspaceId, space=spaceId, folder=folderId, list_=listId, path=path, fresh=forceRefresh
     )
@@ -146,13 +145,13 @@ def task_risk_report(
     includeClosed: Closed = False,
     includeSubtasks: Subtasks = True,
     includeTasksInMultipleLists: ManyLists = True,
-    tags: list[TagName] | None = None,
+    tags: TagNames | None = None,
     assignees: People | None = None,
     statusFilter: Statuses | None = None,
     dueWithinDays: Annotated[Days, Field(description="How soon a due date puts a task at risk.")] = DEFAULT_RISK_DAYS,
     forceRefresh: Fresh = False,
 ) -> RiskReport:
-    """Tell which tasks of a workspace, space, folder or list are late, by how much, and which will soon be due."""
+    """Tell which tasks of a ClickUp workspace, space, folder or list are late, by how much, and which will soon be due."""
     place = choose_container(
         api, workspace=workspaceId, space=spaceId, folder=folderId, list_=listId, path=path, fresh=forceRefresh
     )

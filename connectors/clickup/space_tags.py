@@ -39,7 +39,7 @@ class SpaceTagOutcome(Outcome):
 
 @reads(title="List space tags")
 def space_tag_list(api: Api, spaceId: SpaceId, forceRefresh: Fresh = False) -> SpaceTags:
-    """List the tags of a space."""
+    """List the tags of a ClickUp space."""
     return {"spaceId": spaceId, "tags": [show_tag(tag) for tag in list_tags(api, spaceId, fresh=forceRefresh)]}
 
 
@@ -47,7 +47,7 @@ def space_tag_list(api: Api, spaceId: SpaceId, forceRefresh: Fresh = False) -> S
 def space_tag_create(
     api: Api, spaceId: SpaceId, name: TagName, foregroundColor: Color = WHITE, backgroundColor: Color = VIOLET
 ) -> Steps:
-    """Create a tag in a space, for its tasks."""
+    """Create a tag in a ClickUp space, for its tasks."""
     tag = {"name": name, "tag_fg": foregroundColor, "tag_bg": backgroundColor}
     request = Request("POST", "/v2/space/{space_id}/tag", {"space_id": spaceId}, json={"tag": tag})
     yield Step(request, f"create tag “{name}” in space {spaceId}")
@@ -63,7 +63,7 @@ def space_tag_update(
     foregroundColor: Color | None = None,
     backgroundColor: Color | None = None,
 ) -> Steps:
-    """Rename a tag of a space, or change its colours. Every task that has it shows the change."""
+    """Rename a tag of a ClickUp space, or change its colours. Every task that has it shows the change."""
     if name is None and foregroundColor is None and backgroundColor is None:
         raise ToolError("Say what to change: name, foregroundColor or backgroundColor.")
     old = find_tag(api, spaceId, currentName)
@@ -79,7 +79,7 @@ def space_tag_update(
 
 @writes(title="Delete space tag", idempotent=True, destructive=True)
 def space_tag_delete(api: Api, spaceId: SpaceId, name: TagName) -> Steps:
-    """Delete a tag of a space; every task loses it."""
+    """Delete a tag of a ClickUp space; every task loses it."""
     old = find_tag(api, spaceId, name)
     # ClickUp wants the whole tag in the body (DELETE tag: `tag` is required)
     tag = {"name": old["name"], "tag_fg": old.get("tag_fg") or WHITE, "tag_bg": old.get("tag_bg") or VIOLET}

@@ -38,7 +38,7 @@ class ListOutcome(Outcome):
 
 @writes(title="Create folder", gives=FolderOutcome)
 def folder_create_in_space(api: Api, name: Name, spaceId: SpaceId | None = None, path: Path | None = None) -> Steps:
-    """Create a folder in a space, which is given by its id or by a path to it."""
+    """Create a folder in a ClickUp space, which is given by its id or by a path to it."""
     space_id = find_place(api, "space", spaceId, path, names="spaceId")
     request = Request("POST", "/v2/space/{space_id}/folder", {"space_id": space_id}, json={"name": name})
     folder = yield Step(request, f"create folder “{name}” in space {space_id}")
@@ -56,7 +56,7 @@ def folder_update(api: Api, name: Name, folderId: FolderId | None = None, path: 
 
 @writes(title="Delete folder", idempotent=True, destructive=True)
 def folder_delete(api: Api, folderId: FolderId | None = None, path: Path | None = None) -> Steps:
-    """Delete a folder with all its lists and tasks."""
+    """Delete a ClickUp folder with all its lists and tasks."""
     folder_id = find_place(api, "folder", folderId, path, names="folderId")
     request = Request("DELETE", "/v2/folder/{folder_id}", {"folder_id": folder_id})
     yield Step(request, f"delete folder {folder_id} with all its lists and tasks")
@@ -72,7 +72,7 @@ def list_create_for_container(
     path: Path | None = None,
     description: Markdown | None = None,
 ) -> Steps:
-    """Create a list in a folder or right in a space, which is given by its id or by a path to it."""
+    """Create a list in a ClickUp folder or right in a space, which is given by its id or by a path to it."""
     kind, place_id = find_container(api, spaceId, folderId, path)
     body = {"name": name} | compact({"markdown_content": description})
     request = Request("POST", f"/v2/{kind}/{{{kind}_id}}/list", {f"{kind}_id": place_id}, json=body)
@@ -90,7 +90,7 @@ def list_create_from_template(
     path: Path | None = None,
     useTemplateOptions: Annotated[bool, Field(description="Whether tags, dates, assignees, views and so on come along.")] = True,
 ) -> Steps:
-    """Create a list from a template, in a folder or right in a space."""
+    """Create a list from a template, in a ClickUp folder or right in a space."""
     kind, place_id = find_container(api, spaceId, folderId, path)
     options = dict.fromkeys(TEMPLATE_PARTS, useTemplateOptions) | {"return_immediately": False}
     request = Request(
@@ -112,7 +112,7 @@ def list_update(
     name: Name | None = None,
     description: Markdown | None = None,
 ) -> Steps:
-    """Change the name or the description of a list."""
+    """Change the name or the description of a ClickUp list."""
     if name is None and description is None:
         raise ToolError("Say what to change: name or description.")
     list_id = find_place(api, "list", listId, path, names="listId")
@@ -126,7 +126,7 @@ def list_update(
 
 @writes(title="Delete list", idempotent=True, destructive=True)
 def list_delete(api: Api, listId: ListId | None = None, path: Path | None = None) -> Steps:
-    """Delete a list with all its tasks."""
+    """Delete a ClickUp list with all its tasks."""
     list_id = find_place(api, "list", listId, path, names="listId")
     yield Step(Request("DELETE", "/v2/list/{list_id}", {"list_id": list_id}), f"delete list {list_id} with all its tasks")
     return {"summary": f"Deleted list {list_id}."}

@@ -46,7 +46,9 @@ Page = Annotated[int, Field(ge=0, le=1000, description="Which page; the first is
 PageSize = Annotated[int, Field(ge=1, le=100)]
 Subtasks = Annotated[bool, Field(description="Whether subtasks count too.")]
 ManyLists = Annotated[bool, Field(description="Whether tasks that are in several lists count too.")]
-Statuses = list[Annotated[str, Field(max_length=100)]]
+Statuses = Annotated[list[Annotated[str, Field(max_length=100)]], Field(description="Names of statuses.")]
+TaskName = Annotated[Name, Field(description="Instead of taskId: a name that only this task has.")]
+TagNames = Annotated[list[TagName], Field(description="Names of tags.")]
 
 
 class Tasks(Report):
@@ -109,15 +111,15 @@ def task_search(
     api: Api,
     query: Query | None = None,
     listIds: list[ListId] | None = None,
-    tagIds: list[TagName] | None = None,
-    status: str | None = None,
+    tagIds: TagNames | None = None,
+    status: Annotated[str | None, Field(description="A status's name.")] = None,
     statuses: Statuses | None = None,
     includeSubtasks: Subtasks = True,
     includeTasksInMultipleLists: ManyLists = True,
     page: Page = 0,
     pageSize: PageSize = 20,
 ) -> Tasks:
-    """Search the workspace's tasks by text, list, tag (its name) or status; the latest change comes first.
+    """Search the tasks of a ClickUp workspace by text, list, tag (its name) or status; the latest change comes first.
 
     Every word of the query has to be in the name, ids, tags or description. Closed tasks are found only by naming their status.
     """
@@ -137,20 +139,18 @@ def task_list_for_list(
     api: Api,
     listId: ListId | None = None,
     taskId: TaskId | None = None,
-    taskName: Name | None = None,
+    taskName: TaskName | None = None,
     context: TaskContext | None = None,
     limit: PageSize = 20,
     page: Page = 0,
     includeClosed: bool = False,
     includeSubtasks: Subtasks = True,
     includeTasksInMultipleLists: ManyLists = True,
-    assigneePreviewLimit: Annotated[int, Field(ge=0, le=50)] = 5,
+    assigneePreviewLimit: Annotated[int, Field(ge=0, le=50, description="Assignees shown of each task.")] = 5,
 ) -> ListTasks:
-    """List the tasks of a list. Instead of the list, one of its tasks may be named, by id or by name."""
+    """List the tasks of a ClickUp list. Instead of the list, one of its tasks may be named, by id or by name."""
     list_id = listId or home_list(api, find_task_id(api, taskId, taskName, context))
-    request = ask_list(
-        list_id, subtasks=includeSubtasks, include_closed=includeClosed, include_timl=includeTasksInMultipleLists
-    )
+    request = ask_list(list_id, subtasks=includeSubtasks, include_closed=includeClosed, include_timl=includeTasksInMultipleLists)
     found = take_page(api, request, page, limit, None)
     shown = show_page(found, page, filtered=False, wanted=limit)
     for task in shown["tasks"]:
@@ -163,11 +163,11 @@ def task_list_for_list(
 def task_read(
     api: Api,
     taskId: TaskId | None = None,
-    taskName: Name | None = None,
+    taskName: TaskName | None = None,
     context: TaskContext | None = None,
     detailLimit: Annotated[int, Field(ge=1, le=100, description="At most so many subtasks, fields, attachments …")] = 10,
 ) -> OneTask:
-    """Read a task: description, status, assignees, dates, subtasks, checklists, custom fields and attachments."""
+    """Read a ClickUp task: description, status, assignees, dates, subtasks, checklists, custom fields and attachments."""
     return {"task": show_full(get_task(api, find_task_id(api, taskId, taskName, context)), detailLimit)}
 
 
@@ -175,11 +175,11 @@ def task_read(
 def task_comment_list(
     api: Api,
     taskId: TaskId | None = None,
-    taskName: Name | None = None,
+    taskName: TaskName | None = None,
     context: TaskContext | None = None,
     limit: Annotated[int, Field(ge=1, le=200)] = 10,
 ) -> Comments:
-    """List the comments of a task, newest first."""
+    """List the comments of a ClickUp task, newest first."""
     task_id = find_task_id(api, taskId, taskName, context)
 
     def ask(start: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -194,7 +194,7 @@ def task_comment_list(
 
 @reads(title="Search tasks by likeness", streams=True)
 def task_search_fuzzy(api: Api, query: Query, limit: Annotated[int, Field(ge=1, le=100)] = 10) -> FuzzySearch:
-    """Find tasks whose name, description or status is like the query, typing mistakes included. An id finds its task."""
+    """Find ClickUp tasks whose name, description or status is like the query, typing mistakes included. An id finds its task."""
     if (task := find_by_id(api, query)) is not None:
         return {"query": query, "results": [{**show_brief(task), "score": 1.0}], "partial": False, "partialReasons": []}
     pool = read_pool(api)
@@ -207,7 +207,7 @@ def task_search_fuzzy_bulk(
     queries: Annotated[list[Query], Field(min_length=1, max_length=20)],
     limit: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> FuzzySearches:
-    """The same for several queries at once, reading the workspace's tasks only once."""
+    """Find the ClickUp tasks that are like each of several queries, reading the workspace's tasks only once."""
     pool = read_pool(api)
     results = [{"query": query, "results": show_matches(pool, query, limit)} for query in queries]
     return {"queries": results, **report(pool)}

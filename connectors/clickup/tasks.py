@@ -32,7 +32,7 @@ from connectors.clickup.task_pages import real_task_id
 from connectors.clickup.task_reading import get_task, home_list
 from errors import ToolError
 
-Tags = Annotated[list[TagName], Field(max_length=50)]
+Tags = Annotated[list[TagName], Field(max_length=50, description="Names of tags.")]
 Assignees = Annotated[list[UserId], Field(max_length=50, description="Ids of members; task_assignee_resolve finds them.")]
 StatusName = Annotated[str, Field(pattern=r"\S", max_length=100, description="One of the list's statuses.")]
 SEPARATOR = "\n\n---\nPrevious description (auto preserved):\n"
@@ -73,7 +73,7 @@ def task_create(
     dueDate: Moment | None = None,
     tags: Tags | None = None,
 ) -> Steps:
-    """Create a task in a list."""
+    """Create a task in a ClickUp list."""
     task = yield create_step(api, listId, new_task(name, description, assigneeIds, priority, dueDate, tags))
     return {"summary": f"Created task “{name}”.", "task": show_brief(task)}
 
@@ -90,7 +90,7 @@ def subtask_create(
     dueDate: Moment | None = None,
     tags: Tags | None = None,
 ) -> Steps:
-    """Create a task under another one, in the same list."""
+    """Create a ClickUp task under another one, in the same list."""
     body = new_task(name, description, assigneeIds, priority, dueDate, tags)
     task = yield create_step(api, listId, body, parentTaskId)
     return {"summary": f"Created subtask “{name}” of {parentTaskId}.", "task": show_brief(task)}
@@ -110,7 +110,7 @@ def task_update(
     assigneeIds: Annotated[Assignees | None, Field(description="All that shall be assigned; others are taken off.")] = None,
     tags: Annotated[Tags | None, Field(description="All tags that it shall have; others are taken off.")] = None,
 ) -> Steps:
-    """Change a task. What is left out stays as it is."""
+    """Change a ClickUp task. What is left out stays as it is."""
     wanted = {
         "name": name,
         "description": description,
@@ -147,7 +147,7 @@ def task_duplicate(
     includeChecklists: bool = False,
     includeAssignees: bool = False,
 ) -> Steps:
-    """Create a copy of a task, in its own list or another: name, description, priority, due date and tags."""
+    """Create a copy of a ClickUp task, in its own list or another: name, description, priority, due date and tags."""
     source = get_task(api, taskId, fresh=True)
     task = yield create_step(api, listId or home_list(api, taskId), copy_of(source, includeAssignees))
     count = 0
@@ -158,8 +158,10 @@ def task_duplicate(
 
 
 @writes(title="Comment on task", gives=CommentOutcome, core=True)
-def task_comment_add(api: Api, taskId: TaskId, comment: Annotated[str, Field(pattern=r"\S", max_length=20_000)]) -> Steps:
-    """Add a comment to a task."""
+def task_comment_add(
+    api: Api, taskId: TaskId, comment: Annotated[str, Field(pattern=r"\S", max_length=20_000, description="Plain text.")]
+) -> Steps:
+    """Add a comment to a ClickUp task."""
     body = {"comment_text": comment, "notify_all": False}
     request = Request("POST", "/v2/task/{task_id}/comment", {"task_id": taskId}, api.task_query(taskId), body)
     answer = yield Step(request, f"comment on task {taskId}")
@@ -173,7 +175,7 @@ def task_attachment_add(
     filename: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f\"]{1,200}$")],
     dataUri: Annotated[str, Field(pattern=r"^data:", description="The file as data:<type>;base64,<content>.")],
 ) -> Steps:
-    """Attach a file to a task."""
+    """Attach a file to a ClickUp task."""
     media_type, content = read_data_uri(dataUri, api.settings.max_attachment_bytes)
     form, content_type = encode_file(filename, media_type, content)
     request = Request(
@@ -192,7 +194,7 @@ def task_tag_add(api: Api, taskId: TaskId, tags: Tags) -> Steps:
 
 @writes(title="Remove tags from task", gives=TagOutcome, core=True, idempotent=True, destructive=True)
 def task_tag_remove(api: Api, taskId: TaskId, tags: Tags) -> Steps:
-    """Take tags off a task; the space keeps them."""
+    """Take tags off a ClickUp task; the space keeps them."""
     yield [tag_step(api, "DELETE", taskId, tag) for tag in check_tags(tags)]
     return {"summary": f"Removed {len(tags)} tags from task {taskId}.", "tags": tags}
 
@@ -218,9 +220,7 @@ def delete_step(api: Api, task_id: str) -> Step:
 def tag_step(api: Api, method: str, task_id: str, tag: str) -> Step:
     """Adding a tag to a task (POST), or taking it off (DELETE)."""
     verb, preposition = ("add", "to") if method == "POST" else ("remove", "from")
-    request = Request(
-        method, "/v2/task/{task_id}/tag/{tag_name}", {"task_id": task_id, "tag_name": tag}, api.task_query(task_id)
-    )
+    request = Request(method, "/v2/task/{task_id}/tag/{tag_name}", {"task_id": task_id, "tag_name": tag}, api.task_query(task_id))
     return Step(request, f"{verb} tag “{tag}” {preposition} task {task_id}")
 
 

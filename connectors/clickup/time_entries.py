@@ -80,7 +80,7 @@ def task_timer_start(api: Api, taskId: TaskId) -> Steps:
 
 @writes(title="Stop timer", gives=EntryOutcome, core=True)
 def task_timer_stop(api: Api, taskId: TaskId) -> Steps:
-    """Stop the timer that runs on a task."""
+    """Stop the timer that runs on a ClickUp task."""
     running = read_current(api, None)
     if not running:
         raise ToolError("No timer runs.")
@@ -100,7 +100,7 @@ def time_entry_create_for_task(
     durationMs: Duration | None = None,
     description: Description | None = None,
 ) -> Steps:
-    """Add time that was spent on a task: from `start` to `end`, or for `durationMs`."""
+    """Add time that was spent on a ClickUp task: from `start` to `end`, or for `durationMs`."""
     body = {**span(start, end, durationMs), "tid": taskId} | compact({"description": description})
     request = entry_request(api, "POST", "", None, taskId, body)
     answer = yield Step(request, f"add {body['duration'] // 60_000} minutes to task {taskId}", (Target("task", taskId),))
@@ -117,7 +117,7 @@ def time_entry_update(
     description: Description | None = None,
     teamId: TeamId | None = None,
 ) -> Steps:
-    """Change a time entry. What is left out stays as it is; a new start alone moves it."""
+    """Change a time entry of ClickUp. What is left out stays as it is; a new start alone moves it."""
     team_id = api.team_id(teamId)
     entry = get_entry(api, team_id, entryId)
     # ClickUp wants these two in every change (PUT time_entries: `tags` and `tid` are required)
@@ -134,14 +134,14 @@ def time_entry_update(
 
 @writes(title="Delete time entry", idempotent=True, destructive=True)
 def time_entry_delete(api: Api, entryId: EntryId, teamId: TeamId | None = None) -> Steps:
-    """Delete a time entry of this workspace."""
+    """Delete a time entry of a ClickUp workspace."""
     yield Step(entry_request(api, "DELETE", "/{timer_id}", entryId, None, None, teamId), f"delete time entry {entryId}")
     return {"summary": f"Deleted time entry {entryId}."}
 
 
 @reads(title="List a task's time entries")
 def task_time_entry_list(api: Api, taskId: TaskId, pageSize: PageSize = 20) -> Entries:
-    """List the time entries of a task in the last 90 days, newest first, and their sum."""
+    """List the time entries of a ClickUp task in the last 90 days, newest first, and their sum."""
     start, end = parse_range(None, None, soon(api), days=90)
     found = read_entries(api, start, end, task_id=taskId, **api.task_query(taskId))
     return {
@@ -155,7 +155,7 @@ def task_time_entry_list(api: Api, taskId: TaskId, pageSize: PageSize = 20) -> E
 
 @reads(title="Current timer")
 def time_entry_current(api: Api, teamId: TeamId | None = None) -> Current:
-    """Show the timer that runs now, if one does."""
+    """Show the timer that runs in ClickUp now, if one does."""
     entry = read_current(api, teamId)
     return {"running": bool(entry), **show_if_any(entry)}
 
@@ -169,7 +169,7 @@ def time_entry_list(
     page: Page = 0,
     pageSize: PageSize = 20,
 ) -> PagedEntries:
-    """List this account's time entries, newest first: of one task or all, in a range of time, by default the last 30 days."""
+    """List this account's time entries in ClickUp, newest first: of one task or all, in a range, else the last 30 days."""
     start, end = parse_range(from_, to, soon(api))
     more = {"task_id": taskId, **api.task_query(taskId)} if taskId else {}
     found = read_entries(api, start, end, **more)

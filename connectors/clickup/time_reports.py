@@ -28,7 +28,7 @@ from connectors.clickup.shapes import (
     tags_of,
 )
 from connectors.clickup.task_pages import MAX_PAGES, PAGE, holds_words, is_in_one_list, missing, scan
-from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, get_task
+from connectors.clickup.task_reading import ManyLists, Page, PageSize, Statuses, Subtasks, TagNames, get_task
 from connectors.clickup.time_entries import length_of, read_entries, soon, sum_of, task_id_of
 from errors import ToolError
 from fitting import Report, compact
@@ -135,9 +135,9 @@ def time_report_for_context(
     taskId: TaskId | None = None,
     viewId: ViewId | None = None,
     filterQuery: Query | None = None,
-    status: str | None = None,
+    status: Annotated[str | None, Field(description="A status's name.")] = None,
     statuses: Statuses | None = None,
-    tagIds: list[TagName] | None = None,
+    tagIds: TagNames | None = None,
     includeSubtasks: Subtasks = True,
     includeTasksInMultipleLists: ManyLists = True,
     from_: Moment | None = None,
@@ -168,9 +168,7 @@ def time_report_for_context(
 # --- which tasks ---
 
 
-def select(
-    api: Api, named: dict[str, str | None], filters: Filters
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+def select(api: Api, named: dict[str, str | None], filters: Filters) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
     """What the report is about, its tasks, and why some may be missing."""
     task_id, view_id = named["task"], named["view"]
     if sum(bool(named[name]) for name in ("space", "list", "task", "view")) > 1:

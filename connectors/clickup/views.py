@@ -79,7 +79,7 @@ def list_view_create(
     tags: ViewTags | None = None,
     filters: ViewFilters | None = None,
 ) -> Steps:
-    """Create a view of a list, which is given by its id or by a path to it."""
+    """Create a view of a ClickUp list, which is given by its id or by a path to it."""
     list_id = find_place(api, "list", listId, path, names="listId")
     return (yield from create_view("list", list_id, name, viewType, make_filters(statuses, tags, filters)))
 
@@ -95,7 +95,7 @@ def space_view_create(
     tags: ViewTags | None = None,
     filters: ViewFilters | None = None,
 ) -> Steps:
-    """Create a view of a space, which is given by its id or by a path to it."""
+    """Create a view of a ClickUp space, which is given by its id or by a path to it."""
     space_id = find_place(api, "space", spaceId, path, names="spaceId")
     return (yield from create_view("space", space_id, name, viewType, make_filters(statuses, tags, filters)))
 
@@ -111,7 +111,7 @@ def view_update(
     filters: ViewFilters | None = None,
     filters_remove: Annotated[bool, Field(description="True: begin with no filters instead of the view's own.")] = False,
 ) -> Steps:
-    """Change a view's name, type or filters. What is left out stays as it is; new filters come to the old ones."""
+    """Change a ClickUp view's name, type or filters. What is left out stays as it is; new filters come to the old ones."""
     answer = api.get("/v2/view/{view_id}", kind="now", view_id=viewId)
     old = answer.get("view") if isinstance(answer.get("view"), dict) else answer
     if not (name or viewType or statuses or tags or filters or filters_remove):
@@ -131,7 +131,7 @@ def view_update(
 
 @writes(title="Delete view", idempotent=True, destructive=True)
 def view_delete(api: Api, viewId: ViewId) -> Steps:
-    """Delete a view; the tasks in it stay."""
+    """Delete a ClickUp view; the tasks in it stay."""
     yield Step(Request("DELETE", "/v2/view/{view_id}", {"view_id": viewId}), f"delete view {viewId}")
     return {"summary": f"Deleted view {viewId}."}
 

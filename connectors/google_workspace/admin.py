@@ -108,7 +108,7 @@ def list_users(
     page_size: PageSize = 100,
     page_token: PageToken = None,
 ) -> Users:
-    """List the users of the organisation, by their addresses."""
+    """List the users of the Google Workspace organisation, by their addresses."""
     params = {"query": query, "maxResults": page_size, "pageToken": page_token, "orderBy": "email"}
     found = api.get("directory", "users", params | whose(domain))
     return {"users": [show_user(item) for item in objects(found, "users")]} | compact(
@@ -129,10 +129,10 @@ def create_user(
     given_name: Annotated[str, Field(min_length=1, max_length=60)],
     family_name: Annotated[str, Field(min_length=1, max_length=60)],
     password: Annotated[str, Field(min_length=8, max_length=100)],
-    org_unit_path: str = "/",
+    org_unit_path: Annotated[str, Field(description="Such as /Sales.")] = "/",
     change_password_next_login: bool = True,
 ) -> UserShown:
-    """Create a user of the organisation. It may cost a licence."""
+    """Create a user of the Google Workspace organisation. It may cost a licence."""
     body = {
         "primaryEmail": primary_email,
         "name": {"givenName": given_name, "familyName": family_name},
@@ -168,7 +168,7 @@ def list_groups(
     page_size: Annotated[int, Field(ge=1, le=200)] = 100,
     page_token: PageToken = None,
 ) -> GroupList:
-    """List the groups of the organisation."""
+    """List the groups of the Google Workspace organisation."""
     place = {"userKey": user_key, "domain": domain} if user_key else whose(domain)
     found = api.get("directory", "groups", {"maxResults": page_size, "pageToken": page_token} | place)
     return {"groups": [show_group(item) for item in objects(found, "groups")]} | compact(
@@ -206,11 +206,11 @@ def list_admin_activities(
     user_key: Annotated[Key, Field(description="Whose; `all` for everybody.")] = "all",
     start_time: When | None = None,
     end_time: When | None = None,
-    event_name: Annotated[str | None, Field(max_length=100)] = None,
+    event_name: Annotated[str | None, Field(max_length=100, description="Such as login_failure.")] = None,
     page_size: Annotated[int, Field(ge=1, le=1000)] = 100,
     page_token: PageToken = None,
 ) -> Activities:
-    """List what users and administrators did in a service."""
+    """List what users and administrators did in a service of Google's."""
     params = {
         "startTime": instant(start_time) if start_time else None,
         "endTime": instant(end_time) if end_time else None,

@@ -16,9 +16,10 @@ from fitting import Answer, compact
 
 READ = ("calendar.readonly", "calendar")
 MAX_PROPOSALS = 20
+HOUR = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 CalendarId = Annotated[str, Field(min_length=1, max_length=300, description="`primary`, or an id of list_calendars.")]
-EventId = Annotated[str, Field(min_length=1, max_length=1024)]
+EventId = Annotated[str, Field(min_length=1, max_length=1024, description="Of get_events.")]
 TimeZone = Annotated[str | None, Field(max_length=60, description="Such as Europe/London.")]
 
 
@@ -142,7 +143,9 @@ def get_events(
     calendar_id: CalendarId = "primary",
     event_id: Annotated[EventId | None, Field(description="For this one event; the other arguments do not count then.")] = None,
     time_min: Annotated[When | None, Field(description="Events that end after this; now if left out.")] = None,
-    time_max: Annotated[When | None, Field(description="Events that begin before this.")] = None,
+    time_max: Annotated[
+        When | None, Field(description="Events that begin before this; a day counts from its 00:00 in UTC.")
+    ] = None,
     page_size: PageSize = 25,
     page_token: PageToken = None,
     query: Annotated[str | None, Field(description="Words that occur in the event.")] = None,
@@ -210,8 +213,8 @@ def suggest_meeting_times(
     time_min: When,
     time_max: When,
     duration_minutes: Annotated[int, Field(ge=5, le=1440)] = 30,
-    day_starts: Annotated[str, Field(pattern=r"^\d{2}:\d{2}$")] = "09:00",
-    day_ends: Annotated[str, Field(pattern=r"^\d{2}:\d{2}$")] = "17:00",
+    day_starts: Annotated[str, Field(pattern=HOUR, description="HH:MM.")] = "09:00",
+    day_ends: Annotated[str, Field(pattern=HOUR, description="HH:MM.")] = "17:00",
 ) -> Proposals:
     """Find times at which everybody is free, inside working hours of the offset in which `time_min` is given."""
     found = ask_busy(api, time_min, time_max, ["primary", *attendees], None)
@@ -264,9 +267,7 @@ def find_gaps(
         raise ToolError("time_max has to be after time_min, and at most two months.")
     found, at = [], start
     while at + length <= end and len(found) < MAX_PROPOSALS:
-        opens, closes = (
-            at.replace(hour=int(hour[:2]) % 24, minute=int(hour[3:]) % 60, second=0, microsecond=0) for hour in hours
-        )
+        opens, closes = (at.replace(hour=int(hour[:2]), minute=int(hour[3:]), second=0, microsecond=0) for hour in hours)
         clash = next((until for since, until in busy if since < at + length and until > at), None)
         if at < opens:
             at = opens

@@ -28,7 +28,7 @@ from fitting import Answer
 
 WRITE = ("calendar",)
 
-Guests = Annotated[list[Annotated[str, Field(pattern=r"^\S+@\S+$")]], Field(max_length=200)]
+Guests = Annotated[list[Annotated[str, Field(pattern=r"^\S+@\S+$")]], Field(max_length=200, description="Mail addresses.")]
 Updates = Annotated[Literal["all", "externalOnly", "none"], Field(description="Who is told by mail.")]
 Recurrence = Annotated[
     list[Annotated[str, Field(pattern=r"^(RRULE|EXRULE|RDATE|EXDATE)[:;]")]],
@@ -70,7 +70,7 @@ def create_event(
     api: Api,
     summary: Annotated[str, Field(max_length=1000)],
     start_time: When,
-    end_time: When,
+    end_time: Annotated[When, Field(description="For whole days: the day after the last.")],
     calendar_id: CalendarId = "primary",
     description: str | None = None,
     location: str | None = None,

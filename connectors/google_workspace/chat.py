@@ -17,7 +17,9 @@ MESSAGES_READ, MESSAGES = ("chat.messages.readonly", "chat.messages"), ("chat.me
 KINDS = {"room": 'spaceType = "SPACE"', "dm": 'spaceType = "DIRECT_MESSAGE"', "group": 'spaceType = "GROUP_CHAT"'}
 
 SpaceId = Annotated[str, Field(pattern=r"^(spaces/)?[A-Za-z0-9_-]{1,100}$", description="Such as spaces/AAAA.")]
-MessageName = Annotated[str, Field(pattern=r"^spaces/[A-Za-z0-9_-]{1,100}/messages/[A-Za-z0-9_.-]{1,200}$")]
+MessageName = Annotated[
+    str, Field(pattern=r"^spaces/[A-Za-z0-9_-]{1,100}/messages/[A-Za-z0-9_.-]{1,200}$", description="name of get_messages.")
+]
 MemberName = Annotated[
     str,
     Field(
@@ -99,7 +101,7 @@ class MessageMade(Answer):
 def list_spaces(
     api: Api, page_size: Count = 100, space_type: Literal["all", "room", "dm", "group"] = "all", page_token: PageToken = None
 ) -> Spaces:
-    """List the spaces, group chats and direct messages of this account."""
+    """List the spaces, group chats and direct messages of this account in Google Chat."""
     found = api.get("chat", "spaces", {"pageSize": page_size, "filter": KINDS.get(space_type), "pageToken": page_token})
     return {"spaces": [show_space(item) for item in objects(found, "spaces")]} | compact(
         {"next_page_token": found.get("nextPageToken")}
@@ -113,14 +115,14 @@ def create_space(
     space_type: Literal["SPACE", "GROUP_CHAT"] = "SPACE",
     external_user_allowed: bool = False,
 ) -> SpaceMade:
-    """Create a space in Chat."""
+    """Create a space in Google Chat."""
     body = {"displayName": display_name, "spaceType": space_type, "externalUserAllowed": external_user_allowed}
     return {"space": show_space(api.post("chat", "spaces", body))}
 
 
 @reads(*MEMBERS_READ, title="List members of a space")
 def list_members(api: Api, space_id: SpaceId, page_size: Count = 100, page_token: PageToken = None) -> Members:
-    """List who is in a space."""
+    """List who is in a space of Google Chat."""
     params = {"pageSize": page_size, "pageToken": page_token}
     found = api.get("chat", "spaces/{space_id}/members", params, space_id=last(space_id))
     return {"members": [show_member(item) for item in objects(found, "memberships")]} | compact(
@@ -130,14 +132,14 @@ def list_members(api: Api, space_id: SpaceId, page_size: Count = 100, page_token
 
 @writes(*MEMBERS, title="Add member to space")
 def add_member(api: Api, space_id: SpaceId, member_name: MemberName) -> MemberMade:
-    """Add a person to a space."""
+    """Add a person to a space of Google Chat."""
     body = {"member": {"name": f"users/{last(member_name)}", "type": "HUMAN"}}
     return {"member": show_member(api.post("chat", "spaces/{space_id}/members", body, space_id=last(space_id)))}
 
 
 @writes(*MEMBERS, title="Remove member from space", destructive=True, idempotent=True)
 def remove_member(api: Api, space_id: SpaceId, member_name: MemberName) -> Done:
-    """Take a person out of a space."""
+    """Take a person out of a space of Google Chat."""
     path = "spaces/{space_id}/members/{member_id}"
     api.delete("chat", path, space_id=last(space_id), member_id=last(member_name))
     return {"done": f"{member_name} is no longer in {space_id}."}
@@ -149,10 +151,12 @@ def get_messages(
     space_id: SpaceId,
     page_size: Count = 50,
     page_token: PageToken = None,
-    thread: Annotated[str | None, Field(pattern=r"^spaces/[A-Za-z0-9_-]+/threads/[A-Za-z0-9_-]+$")] = None,
+    thread: Annotated[
+        str | None, Field(pattern=r"^spaces/[A-Za-z0-9_-]+/threads/[A-Za-z0-9_-]+$", description="A message's thread.")
+    ] = None,
     newest_first: bool = True,
 ) -> ChatMessages:
-    """Read the messages of a space, or of one thread in it."""
+    """Read the messages of a space of Google Chat, or of one thread in it."""
     params = {
         "pageSize": page_size,
         "pageToken": page_token,
@@ -173,7 +177,7 @@ def send_message(
     thread_key: Annotated[str | None, Field(max_length=1000, description="Messages with the same key are one thread.")] = None,
     thread: Annotated[str | None, Field(description="A message's thread, to reply in it.")] = None,
 ) -> MessageMade:
-    """Send a message to a space, in a thread if one is named."""
+    """Send a message to a space of Google Chat, in a thread if one is named."""
     place = given(threadKey=thread_key, name=thread)
     body = given(text=message_text, thread=place or None)
     params = {"messageReplyOption": "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD" if place else None}
@@ -182,7 +186,7 @@ def send_message(
 
 @writes(*MESSAGES, title="Change chat message", destructive=True, idempotent=True)
 def update_message(api: Api, message_name: MessageName, message_text: Text) -> MessageMade:
-    """Put another text into a message of this account."""
+    """Put another text into a message of this account in Google Chat."""
     _, space_id, _, message_id = message_name.split("/")
     path, params = "spaces/{space_id}/messages/{message_id}", {"updateMask": "text"}
     found = api.patch("chat", path, {"text": message_text}, params, space_id=space_id, message_id=message_id)
@@ -191,7 +195,7 @@ def update_message(api: Api, message_name: MessageName, message_text: Text) -> M
 
 @writes(*MESSAGES, title="Delete chat message", destructive=True, idempotent=True)
 def delete_message(api: Api, message_name: MessageName) -> Done:
-    """Delete a message of this account."""
+    """Delete a message of this account in Google Chat."""
     _, space_id, _, message_id = message_name.split("/")
     api.delete("chat", "spaces/{space_id}/messages/{message_id}", space_id=space_id, message_id=message_id)
     return {"done": f"Deleted {message_name}."}

@@ -68,7 +68,7 @@ class Person(TypedDict):
 def list_contacts(
     api: Api, page_size: Annotated[int, Field(ge=1, le=1000)] = 50, page_token: PageToken = None, read_mask: Mask = None
 ) -> Contacts:
-    """List contacts, by their names."""
+    """List Google contacts, by their names."""
     params = {
         "personFields": read_mask or MASK,
         "pageSize": page_size,
@@ -88,7 +88,7 @@ def search_contacts(
     read_mask: Mask = None,
     page_size: Annotated[int, Field(ge=1, le=30)] = 10,
 ) -> Contacts:
-    """Search contacts by the beginnings of names, mail addresses and phone numbers."""
+    """Search Google contacts by the beginnings of names, mail addresses and phone numbers."""
     mask = read_mask or MASK
     api.get("people", "people:searchContacts", {"query": "", "readMask": "names"})  # Google wants this first, to look afresh
     found = api.get("people", "people:searchContacts", {"query": query, "readMask": mask, "pageSize": page_size})
@@ -97,13 +97,13 @@ def search_contacts(
 
 @reads(*READ, title="Read contact")
 def get_contact(api: Api, resource_name: ResourceName) -> ContactShown:
-    """Read what is known of a contact."""
+    """Read what is known of a Google contact."""
     return {"contact": show_contact(get_person(api, resource_name))}
 
 
 @writes(*WRITE, title="Create contact")
 def create_contact(api: Api, person: Person) -> ContactShown:
-    """Create a contact of this account."""
+    """Create a Google contact of this account."""
     body = write_person(person)
     if not body:
         raise ToolError("Say something about the person.")
@@ -119,7 +119,7 @@ def update_contact(
         Mask, Field(description="Also emptied if `person` does not have them: phoneNumbers,…")
     ] = None,
 ) -> ContactShown:
-    """Change a contact. What is left out stays as it is."""
+    """Change a Google contact. What is left out stays as it is."""
     old, body = get_person(api, resource_name), write_person(person)
     if "names" in body:
         body["names"] = [kept(old, "names", ("givenName", "familyName", "middleName")) | body["names"][0]]

@@ -18,11 +18,11 @@ READ = ("documents.readonly", "documents")
 WRITE = ("documents",)
 MAX_CELLS = 2000
 
-DocId = Annotated[str, Field(min_length=1, max_length=200)]
+DocId = Annotated[str, Field(min_length=1, max_length=200, description="The part of its address behind /d/.")]
 Index = Annotated[int, Field(ge=1, description="As get_doc_content shows with_indexes; 1 is the beginning.")]
 TabId = Annotated[str | None, Field(description="Of get_doc_content; the first tab if left out.")]
 Style = Literal["NORMAL_TEXT", "TITLE", "SUBTITLE", "HEADING_1", "HEADING_2", "HEADING_3", "HEADING_4", "HEADING_5", "HEADING_6"]
-Color = Annotated[str | None, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+Color = Annotated[str | None, Field(pattern=r"^#[0-9a-fA-F]{6}$", description="Such as #cc0000.")]
 
 
 class Paragraph(TypedDict):
@@ -69,7 +69,7 @@ def get_doc_content(
     tab_id: TabId = None,
     with_indexes: Annotated[bool, Field(description="With the places of paragraphs, to change them.")] = False,
 ) -> Document:
-    """Read a document as text. Tables have | between their cells; several tabs follow each other."""
+    """Read a Google document as text. Tables have | between their cells; several tabs follow each other."""
     found = get_document(api, document_id)
     tabs = list_tabs(found)
     chosen = [tab for tab in tabs if tab_id in (None, tab["tab_id"])]
@@ -88,7 +88,7 @@ def get_doc_content(
 
 @writes(*WRITE, title="Create document")
 def create_doc(api: Api, title: Annotated[str, Field(max_length=1000)], content: str | None = None) -> Document:
-    """Create a document with some text."""
+    """Create a Google document with some text."""
     made = api.post("docs", "documents", {"title": title})
     if content:
         update(api, str(made.get("documentId")), [insert(content, 1, None)])
@@ -102,10 +102,10 @@ def modify_doc_text(
     text: Annotated[str, Field(max_length=500_000, description="Empty: only delete.")],
     index: Annotated[Index, Field(description="Where to insert, if nothing is replaced.")] = 1,
     start_index: Annotated[int | None, Field(ge=1, description="With end_index: what the text replaces.")] = None,
-    end_index: Annotated[int | None, Field(ge=2)] = None,
+    end_index: Annotated[int | None, Field(ge=2, description="Behind the last letter.")] = None,
     tab_id: TabId = None,
 ) -> Done:
-    """Insert text into a document, or put it in the place of what stands from start_index to end_index."""
+    """Insert text into a Google document, or put it in the place of what stands from start_index to end_index."""
     if (start_index is None) != (end_index is None) or (start_index and end_index and end_index <= start_index):
         raise ToolError("start_index and end_index belong together, and end_index is the greater one.")
     requests = []
@@ -122,7 +122,7 @@ def modify_doc_text(
 
 @writes(*WRITE, title="Add to the end of a document")
 def append_doc_text(api: Api, document_id: DocId, text: Annotated[str, Field(min_length=1)], tab_id: TabId = None) -> Done:
-    """Add text behind all that a document has."""
+    """Add text behind all that a Google document has."""
     place = {"endOfSegmentLocation": given(tabId=tab_id)}
     update(api, document_id, [{"insertText": {"text": text, **place}}])
     return {"done": f"Added {len(text)} characters to document {document_id}."}
@@ -137,7 +137,7 @@ def find_and_replace_doc(
     match_case: bool = False,
     tab_id: TabId = None,
 ) -> Replaced:
-    """Replace a text wherever it occurs in a document."""
+    """Replace a text wherever it occurs in a Google document."""
     request = {"containsText": {"text": find, "matchCase": match_case}, "replaceText": replace}
     if tab_id:
         request["tabsCriteria"] = {"tabIds": [tab_id]}
@@ -153,7 +153,7 @@ def insert_doc_table(
     rows: Annotated[list[list[str]], Field(min_length=1, max_length=200, description="The cells' texts, row by row.")],
     index: Annotated[Index | None, Field(description="The end of the document if left out.")] = None,
 ) -> Done:
-    """Insert a table and fill it."""
+    """Insert a table into a Google document, and fill it."""
     width = max(map(len, rows))
     if not width or width * len(rows) > MAX_CELLS:
         raise ToolError(f"A table has at least one column, and at most {MAX_CELLS} cells.")
@@ -183,7 +183,7 @@ def insert_doc_image(
     index: Index = 1,
     width_pt: Annotated[float | None, Field(gt=0, le=2000)] = None,
 ) -> Done:
-    """Insert an image from an address into a document."""
+    """Insert an image from an address into a Google document."""
     size = {"objectSize": {"width": {"magnitude": width_pt, "unit": "PT"}}} if width_pt else {}
     update(api, document_id, [{"insertInlineImage": {"uri": image_url, "location": {"index": index}, **size}}])
     return {"done": f"Inserted an image at {index}."}
@@ -191,7 +191,7 @@ def insert_doc_image(
 
 @writes(*WRITE, title="Insert page break")
 def insert_doc_page_break(api: Api, document_id: DocId, index: Index) -> Done:
-    """Begin a new page at some place."""
+    """Begin a new page at some place of a Google document."""
     update(api, document_id, [{"insertPageBreak": {"location": {"index": index}}}])
     return {"done": f"A new page begins at {index}."}
 
@@ -201,7 +201,7 @@ def format_doc_text(
     api: Api,
     document_id: DocId,
     start_index: Index,
-    end_index: Index,
+    end_index: Annotated[Index, Field(description="Behind the last letter.")],
     bold: bool | None = None,
     italic: bool | None = None,
     underline: bool | None = None,
@@ -211,7 +211,7 @@ def format_doc_text(
     style: Annotated[Style | None, Field(description="Of whole paragraphs.")] = None,
     bullets: Annotated[bool | None, Field(description="True: a list of points; false: none.")] = None,
 ) -> Done:
-    """Format the text from start_index to end_index: letters, paragraphs, lists."""
+    """Format the text of a Google document from start_index to end_index: letters, paragraphs, lists."""
     span = {"startIndex": start_index, "endIndex": end_index}
     letters = given(
         bold=bold,

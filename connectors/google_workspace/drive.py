@@ -53,7 +53,7 @@ EXPORTS = {
 MAX_HOPS = 5
 MAX_UNPACKED = 20 * 1024 * 1024
 
-FileId = Annotated[str, Field(min_length=1, max_length=200)]
+FileId = Annotated[str, Field(min_length=1, max_length=200, description="id of a file or folder on Drive.")]
 DriveId = Annotated[str | None, Field(max_length=200, description="Of a shared drive.")]
 Corpora = Annotated[Literal["user", "domain", "drive", "allDrives"] | None, Field(description="Where to look.")]
 OrderBy = Annotated[str | None, Field(max_length=200, description="Such as modifiedTime desc, or name.")]
@@ -164,11 +164,11 @@ def search_drive_files(
     page_size: PageSize = 10,
     page_token: PageToken = None,
     drive_id: DriveId = None,
-    include_items_from_all_drives: bool = True,
+    include_items_from_all_drives: Annotated[bool, Field(description="Shared drives too.")] = True,
     corpora: Corpora = None,
     order_by: OrderBy = None,
 ) -> Files:
-    """Search files by words in them, or by a query in Drive's own language. What is in the trash is left out."""
+    """Search files on Drive by words in them, or by a query in Drive's own language. What is in the trash is left out."""
     words = query if is_drive_query(query) else f"fullText contains {literal(query)}"
     wanted = words if "trashed" in words else f"({words}) and trashed = false"
     return list_files(api, wanted, page_size, page_token, drive_id, include_items_from_all_drives, corpora, order_by)
@@ -181,11 +181,11 @@ def list_drive_items(
     page_size: PageSize = 100,
     page_token: PageToken = None,
     drive_id: DriveId = None,
-    include_items_from_all_drives: bool = True,
+    include_items_from_all_drives: Annotated[bool, Field(description="Shared drives too.")] = True,
     corpora: Corpora = None,
     order_by: OrderBy = None,
 ) -> Files:
-    """List what is in a folder."""
+    """List what is in a folder on Drive."""
     inside = drive_id if drive_id and folder_id == "root" else folder_id
     wanted = f"{literal(inside)} in parents and trashed = false"
     return list_files(api, wanted, page_size, page_token, drive_id, include_items_from_all_drives, corpora, order_by)
@@ -193,7 +193,7 @@ def list_drive_items(
 
 @reads(*READ, title="Read file", core=True)
 def get_drive_file_content(api: Api, file_id: FileId, offset: Offset = 0) -> Content:
-    """Read a file: Google's documents and Word files as text, sheets as CSV, text as it is, other kinds as base64 if short."""
+    """Read a file on Drive: documents (Word too) as text, sheets as CSV, text as it is, other kinds as base64 if short."""
     file = find_real_file(api, file_id)
     kind = str(file.get("mimeType", ""))
     if kind.startswith(GOOGLE) and kind not in TEXT_OF:
@@ -240,7 +240,7 @@ def get_drive_file_permissions(api: Api, file_id: FileId) -> Permissions:
 
 @reads(*READ, title="List versions of a file")
 def list_drive_revisions(api: Api, file_id: FileId, page_size: PageSize = 50, page_token: PageToken = None) -> Revisions:
-    """List the older states of a file."""
+    """List the older states of a file on Drive."""
     fields = "nextPageToken,revisions(id,modifiedTime,size,lastModifyingUser(displayName,emailAddress))"
     params = {"fields": fields, "pageSize": page_size, "pageToken": page_token}
     found = api.get("drive", "files/{file_id}/revisions", params, file_id=file_id)

@@ -35,8 +35,12 @@ GOOGLE_KINDS = {
 
 FileName = Annotated[str, Field(min_length=1, max_length=1000)]
 FolderId = Annotated[str, Field(min_length=1, max_length=200, description="`root` is My Drive.")]
-MimeType = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]
+MimeType = Annotated[
+    str, Field(description="Of the content.", pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")
+]
 Base64 = Annotated[str | None, Field(description="The content, if it is not text.")]
+PermissionId = Annotated[str, Field(min_length=1, description="Of get_drive_file_permissions.")]
+Expiration = Annotated[str | None, Field(description="2026-09-20T10:00:00Z; for a person or group only.")]
 Role = Literal["reader", "commenter", "writer", "fileOrganizer", "organizer"]
 
 
@@ -70,7 +74,7 @@ def create_drive_file(
         Literal["document", "spreadsheet", "presentation"] | None, Field(description="Make a document of Google's own of it.")
     ] = None,
 ) -> FileMade:
-    """Create a file with some content: text, or bytes as base64."""
+    """Create a file on Drive with some content: text, or bytes as base64."""
     return upload(api, file_name, read_content(content, content_base64), mime_type, folder_id, GOOGLE_KINDS.get(convert_to or ""))
 
 
@@ -125,7 +129,7 @@ def move_drive_file(api: Api, file_id: FileId, folder_id: FolderId) -> FileMade:
 
 @writes(*WRITE, title="Copy file")
 def copy_drive_file(api: Api, file_id: FileId, name: FileName | None = None, folder_id: FolderId | None = None) -> FileMade:
-    """Copy a file; a template's copy is a new document."""
+    """Copy a file on Drive; a template's copy is a new document."""
     body = given(name=name, parents=[folder_id] if folder_id else None)
     return change(api, "POST", "files/{file_id}/copy", body, file_id=file_id)
 
@@ -142,7 +146,7 @@ def share_drive_file(
     domain: str | None = None,
     message: Annotated[str | None, Field(max_length=5000, description="Goes along with the mail that tells them.")] = None,
     send_notification: bool = True,
-    expiration_time: Annotated[str | None, Field(description="RFC 3339; for a person or group only.")] = None,
+    expiration_time: Expiration = None,
 ) -> Shared:
     """Let a person, a group, a domain or everybody with the link see or change a file or folder."""
     wanted = {"user": email, "group": email, "domain": domain, "anyone": "all"}[type]
@@ -157,7 +161,7 @@ def share_drive_file(
 
 @writes(*WRITE, title="Change what somebody may do with a file", destructive=True, idempotent=True)
 def update_drive_permission(
-    api: Api, file_id: FileId, permission_id: str, role: Role, expiration_time: str | None = None
+    api: Api, file_id: FileId, permission_id: PermissionId, role: Role, expiration_time: Expiration = None
 ) -> Shared:
     """Change what somebody may do with a file who may see it already."""
     params = {"supportsAllDrives": True, "fields": PERMISSION}
@@ -166,9 +170,7 @@ def update_drive_permission(
 
 
 @writes(*WRITE, title="Stop sharing file", destructive=True, idempotent=True)
-def remove_drive_permission(
-    api: Api, file_id: FileId, permission_id: Annotated[str, Field(min_length=1, description="Of get_drive_file_permissions.")]
-) -> Done:
+def remove_drive_permission(api: Api, file_id: FileId, permission_id: PermissionId) -> Done:
     """Take a file away from somebody who could see it."""
     path = "files/{file_id}/permissions/{permission_id}"
     api.delete("drive", path, {"supportsAllDrives": True}, file_id=file_id, permission_id=permission_id)
@@ -211,11 +213,11 @@ def create_drive_comment(
 def reply_drive_comment(
     api: Api,
     file_id: FileId,
-    comment_id: Annotated[str, Field(min_length=1)],
-    text: Annotated[str, Field(max_length=4000)] = "",
+    comment_id: Annotated[str, Field(min_length=1, description="Of list_drive_comments.")],
+    text: Annotated[str, Field(max_length=4000, description="May be left out to resolve only.")] = "",
     resolve: bool = False,
 ) -> ReplyMade:
-    """Reply to a comment, and resolve it if it is done."""
+    """Reply to a comment at a file on Drive, and resolve it if it is done."""
     if not text and not resolve:
         raise ToolError("A reply says something, or resolves the comment.")
     body = given(content=text or None, action="resolve" if resolve else None)

@@ -16,7 +16,7 @@ READ = ("forms.body.readonly", "forms.body")
 WRITE = ("forms.body",)
 RESPONSES = ("forms.responses.readonly",)
 
-FormId = Annotated[str, Field(min_length=1, max_length=200)]
+FormId = Annotated[str, Field(min_length=1, max_length=200, description="The part of its edit_url behind /d/.")]
 Kind = Literal["SHORT_ANSWER", "PARAGRAPH", "RADIO", "CHECKBOX", "DROP_DOWN", "DATE", "TIME"]
 
 
@@ -74,7 +74,7 @@ class ResponseShown(Answer):
 
 @reads(*READ, title="Read form")
 def get_form(api: Api, form_id: FormId) -> FormShown:
-    """Read a form's questions."""
+    """Read the questions of a Google form."""
     return show_form(api.get("forms", "forms/{form_id}", form_id=form_id))
 
 
@@ -86,7 +86,7 @@ def list_form_responses(
     page_token: PageToken = None,
     submitted_after: Annotated[str | None, Field(description="RFC 3339 in UTC, such as 2026-09-01T00:00:00Z.")] = None,
 ) -> Responses:
-    """List what people answered."""
+    """List what people answered in a Google form."""
     since = f"timestamp > {submitted_after}" if submitted_after else None
     params = {"pageSize": page_size, "pageToken": page_token, "filter": since}
     found = api.get("forms", "forms/{form_id}/responses", params, form_id=form_id)
@@ -96,8 +96,10 @@ def list_form_responses(
 
 
 @reads(*RESPONSES, title="Read an answer to a form")
-def get_form_response(api: Api, form_id: FormId, response_id: Annotated[str, Field(min_length=1)]) -> ResponseShown:
-    """Read what somebody answered."""
+def get_form_response(
+    api: Api, form_id: FormId, response_id: Annotated[str, Field(min_length=1, description="Of list_form_responses.")]
+) -> ResponseShown:
+    """Read what somebody answered in a Google form."""
     found = api.get("forms", "forms/{form_id}/responses/{response_id}", form_id=form_id, response_id=response_id)
     return {"response": show_response(found)}
 
@@ -106,7 +108,7 @@ def get_form_response(api: Api, form_id: FormId, response_id: Annotated[str, Fie
 def create_form(
     api: Api, title: Annotated[str, Field(min_length=1, max_length=300)], document_title: str | None = None
 ) -> FormShown:
-    """Create an empty form; add_form_question fills it. `document_title` is its name on Drive."""
+    """Create an empty Google form; add_form_question fills it. `document_title` is its name on Drive."""
     return show_form(api.post("forms", "forms", {"info": given(title=title, documentTitle=document_title)}))
 
 
@@ -121,7 +123,7 @@ def add_form_question(
     description: str | None = None,
     index: Annotated[int, Field(ge=0, description="Its place; 0 is the first.")] = 0,
 ) -> Changed:
-    """Add a question to a form."""
+    """Add a question to a Google form."""
     is_choice = kind in ("RADIO", "CHECKBOX", "DROP_DOWN")
     if is_choice == (not options):
         raise ToolError("RADIO, CHECKBOX and DROP_DOWN have options, the other kinds have none.")
@@ -145,7 +147,7 @@ def batch_update_form(
         Field(min_length=1, max_length=100, description="Of Forms' batchUpdate: createItem, updateItem, deleteItem, moveItem, …"),
     ],
 ) -> Changed:
-    """Change a form by Google's own requests: all of them or none."""
+    """Change a Google form by Google's own requests: all of them or none."""
     return update(api, form_id, requests)
 
 

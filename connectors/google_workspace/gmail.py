@@ -21,6 +21,8 @@ MAX_BATCH = 25
 MessageId = Annotated[str, Field(min_length=1, max_length=200, description="id of a message.")]
 ThreadId = Annotated[str, Field(min_length=1, max_length=200, description="thread_id of a message.")]
 LabelIds = Annotated[list[str], Field(max_length=50, description="Ids of labels, such as INBOX, UNREAD or Label_7.")]
+AttachmentId = Annotated[str, Field(min_length=1, description="Of get_gmail_message_content, read just before.")]
+Search = Annotated[str, Field(max_length=2000, description="As in Gmail's search box: from:ann is:unread newer_than:7d …")]
 Few = Annotated[int, Field(ge=1, le=50)]
 
 
@@ -146,13 +148,13 @@ class Vacation(Answer):
 @reads(*READ, title="Search mail", core=True)
 def search_gmail_messages(
     api: Api,
-    query: Annotated[str, Field(max_length=2000, description="As in Gmail's search box: from:ann is:unread newer_than:7d …")],
+    query: Search,
     page_size: Few = 10,
     page_token: PageToken = None,
     label_ids: LabelIds | None = None,
     include_spam_trash: bool = False,
 ) -> Messages:
-    """Search mail. Answers sender, subject, date and a snippet of each message; get_gmail_message_content has the text."""
+    """Search mail in Gmail. Answers sender, subject, date and a snippet of each; get_gmail_message_content has the text."""
     asked = {"q": query, "maxResults": page_size, "pageToken": page_token, "labelIds": label_ids}
     found = api.get("gmail", "messages", asked | {"includeSpamTrash": include_spam_trash or None})
     params = {"format": "metadata", "metadataHeaders": BRIEF_HEADERS}
@@ -165,7 +167,7 @@ def search_gmail_messages(
 
 @reads(*READ, title="Read mail", core=True)
 def get_gmail_message_content(api: Api, message_id: MessageId) -> Message:
-    """Read a message: its headers, its text, and what is attached."""
+    """Read a mail: its headers, its text, and what is attached."""
     return {"message": show_full(get_message(api, message_id))}
 
 
@@ -175,7 +177,7 @@ def get_gmail_messages_content_batch(
     message_ids: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_BATCH)],
     format: Literal["full", "metadata"] = "full",
 ) -> Batch:
-    """Read up to 25 messages at once; `metadata` leaves out the text."""
+    """Read up to 25 mails at once; `metadata` leaves out the text."""
     params: dict[str, Any] = {"format": format} | ({"metadataHeaders": BRIEF_HEADERS} if format == "metadata" else {})
     requests = [Request("GET", "gmail", "messages/{message_id}", {"message_id": id_}, params) for id_ in message_ids]
     answers = api.send_all(requests, what="messages")
@@ -187,8 +189,8 @@ def get_gmail_messages_content_batch(
 
 
 @reads(*READ, title="Read attachment", core=True)
-def get_gmail_attachment_content(api: Api, message_id: MessageId, attachment_id: Annotated[str, Field(min_length=1)]) -> File:
-    """Read an attachment of a message: text as text, anything else as base64, if it is short enough."""
+def get_gmail_attachment_content(api: Api, message_id: MessageId, attachment_id: AttachmentId) -> File:
+    """Read an attachment of a mail: text as text, anything else as base64, if it is short enough."""
     file, content = get_attachment(api, message_id, attachment_id)
     facts = compact({"filename": file.get("filename"), "mime_type": file.get("mimeType")})
     if (text := as_text(content)) is not None:
@@ -203,14 +205,14 @@ def get_gmail_attachment_content(api: Api, message_id: MessageId, attachment_id:
 
 @reads(*READ, title="Read conversation")
 def get_gmail_thread_content(api: Api, thread_id: ThreadId) -> Thread:
-    """Read all messages of a conversation."""
+    """Read all mails of a conversation."""
     found = api.get("gmail", "threads/{thread_id}", {"format": "full"}, thread_id=thread_id)
     return {"thread_id": thread_id, "messages": [show_full(message) for message in objects(found, "messages")]}
 
 
 @reads(*READ, title="Search conversations")
-def search_gmail_threads(api: Api, query: str, page_size: Few = 10, page_token: PageToken = None) -> Threads:
-    """Search conversations, as in Gmail's search box."""
+def search_gmail_threads(api: Api, query: Search, page_size: Few = 10, page_token: PageToken = None) -> Threads:
+    """Search conversations in Gmail."""
     found = api.get("gmail", "threads", {"q": query, "maxResults": page_size, "pageToken": page_token})
     threads = [
         {"thread_id": str(item.get("id"))} | compact({"snippet": item.get("snippet")}) for item in objects(found, "threads")
@@ -220,13 +222,13 @@ def search_gmail_threads(api: Api, query: str, page_size: Few = 10, page_token: 
 
 @reads(*READ, title="List labels")
 def list_gmail_labels(api: Api) -> Labels:
-    """List all labels with their ids."""
+    """List all labels of mail with their ids."""
     return {"labels": [show_label(item) for item in objects(api.get("gmail", "labels"), "labels")]}
 
 
 @reads(*READ, title="List drafts")
-def list_gmail_drafts(api: Api, query: str | None = None, page_size: Few = 10, page_token: PageToken = None) -> Drafts:
-    """List drafts with their subjects."""
+def list_gmail_drafts(api: Api, query: Search | None = None, page_size: Few = 10, page_token: PageToken = None) -> Drafts:
+    """List drafts of mail with their subjects."""
     found = api.get("gmail", "drafts", {"q": query, "maxResults": page_size, "pageToken": page_token})
     ids = [str(item.get("id")) for item in objects(found, "drafts")]
     params = {"format": "metadata"}

@@ -10,6 +10,7 @@ from connectors.google_workspace.api import Api, Request, given
 from connectors.google_workspace.declare import Done, writes
 from connectors.google_workspace.gmail import (
     READ,
+    AttachmentId,
     Label,
     LabelIds,
     MessageId,
@@ -29,7 +30,7 @@ WRITE = ("gmail.modify",)
 SETTINGS = ("gmail.settings.basic",)
 
 MessageIds = Annotated[list[MessageId], Field(min_length=1, max_length=1000)]
-LabelId = Annotated[str, Field(min_length=1, max_length=200)]
+LabelId = Annotated[str, Field(min_length=1, max_length=200, description="Of list_gmail_labels.")]
 LabelName = Annotated[str, Field(min_length=1, max_length=225, description="“Work/Invoices” lies inside of “Work”.")]
 
 
@@ -138,8 +139,10 @@ def create_gmail_filter(
 
 
 @writes(*SETTINGS, title="Delete mail filter", destructive=True, idempotent=True)
-def delete_gmail_filter(api: Api, filter_id: Annotated[str, Field(min_length=1, max_length=200)]) -> Done:
-    """Delete a filter; what it did stays done."""
+def delete_gmail_filter(
+    api: Api, filter_id: Annotated[str, Field(min_length=1, max_length=200, description="Of list_gmail_filters.")]
+) -> Done:
+    """Delete a mail filter; what it did stays done."""
     api.delete("gmail", "settings/filters/{filter_id}", filter_id=filter_id)
     return {"done": f"Deleted filter {filter_id}."}
 
@@ -170,8 +173,8 @@ def set_gmail_vacation_reply(
 def save_gmail_attachment_to_drive(
     api: Api,
     message_id: MessageId,
-    attachment_id: Annotated[str, Field(min_length=1)],
-    folder_id: str = "root",
+    attachment_id: AttachmentId,
+    folder_id: Annotated[str, Field(min_length=1, description="`root` is My Drive.")] = "root",
     file_name: Annotated[str | None, Field(description="If not the attachment's own.")] = None,
 ) -> FileMade:
     """Put an attachment of a message on Drive."""

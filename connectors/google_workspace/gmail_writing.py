@@ -31,7 +31,7 @@ Body = Annotated[str, Field(max_length=500_000, description="Plain text.")]
 Html = Annotated[str | None, Field(max_length=500_000, description="The same as HTML, if it shall look better.")]
 From = Annotated[Address | None, Field(description="One of list_gmail_send_as, if not the usual one.")]
 Files = Annotated[list[FileToSend], Field(max_length=20)]
-DraftId = Annotated[str, Field(min_length=1, max_length=200)]
+DraftId = Annotated[str, Field(min_length=1, max_length=200, description="Of list_gmail_drafts.")]
 
 
 class Sent(Answer):
@@ -140,11 +140,11 @@ def reply_gmail_message(
     body: Body,
     reply_all: bool = False,
     html_body: Html = None,
-    quote_original: bool = True,
+    quote_original: Annotated[bool, Field(description="With the old text below.")] = True,
     attachments: Files | None = None,
     as_draft: Annotated[bool, Field(description="True: save it as a draft, and send nothing.")] = False,
 ) -> Mailed:
-    """Reply to a message, in its conversation: to its sender, or to everybody."""
+    """Reply to a mail, in its conversation: to its sender, or to everybody."""
     original = get_message(api, message_id)
     headers = headers_of(original)
     to, cc = find_recipients(api, original, reply_all)
@@ -169,7 +169,7 @@ def forward_gmail_message(
     with_attachments: bool = True,
     as_draft: Annotated[bool, Field(description="True: save it as a draft, and send nothing.")] = False,
 ) -> Mailed:
-    """Forward a message with its text and attachments."""
+    """Forward a mail with its text and attachments."""
     original = get_message(api, message_id)
     headers = headers_of(original)
     named = [f"{name}: {headers[name.lower()]}" for name in ("From", "Date", "Subject", "To", "Cc") if name.lower() in headers]

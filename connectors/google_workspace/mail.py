@@ -30,7 +30,7 @@ MAILBOX = re.compile(r"[^\s@<>()\[\]\\,:;\"]+@[^\s@<>()\[\]\\,:;\"]+")  # RFC 53
 BREAKS = frozenset({"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "blockquote", "hr", "ul", "ol"})
 
 Address = Annotated[str, Field(pattern=r"^[^\r\n@]+@[^\r\n@]+$", max_length=320)]
-Addresses = Annotated[list[Address], Field(max_length=100)]
+Addresses = Annotated[list[Address], Field(max_length=100, description="ann@example.com, or Ann <ann@example.com>.")]
 
 
 class FileToSend(TypedDict):

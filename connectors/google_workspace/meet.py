@@ -17,7 +17,13 @@ WRITE = ("meetings.space.created",)
 RecordName = Annotated[
     str, Field(pattern=r"^conferenceRecords/[A-Za-z0-9_-]{1,100}$", description="Such as conferenceRecords/abc.")
 ]
-TranscriptName = Annotated[str, Field(pattern=r"^conferenceRecords/[A-Za-z0-9_-]{1,100}/transcripts/[A-Za-z0-9_-]{1,100}$")]
+TranscriptName = Annotated[
+    str,
+    Field(
+        pattern=r"^conferenceRecords/[A-Za-z0-9_-]{1,100}/transcripts/[A-Za-z0-9_-]{1,100}$",
+        description="name of a transcript of list_conference_recordings.",
+    ),
+]
 Count = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -103,7 +109,7 @@ def list_conference_records(
     page_size: Count = 25,
     page_token: PageToken = None,
 ) -> Conferences:
-    """List meetings that took place."""
+    """List meetings that took place in Google Meet."""
     params = {"filter": filter, "pageSize": page_size, "pageToken": page_token}
     found = api.get("meet", "conferenceRecords", params)
     return {"conferences": [show_conference(item) for item in objects(found, "conferenceRecords")]} | compact(
@@ -162,7 +168,7 @@ def create_meet_space(
         Literal["OPEN", "TRUSTED", "RESTRICTED"] | None, Field(description="Who comes in without knocking.")
     ] = None,
 ) -> Space:
-    """Make a meeting room, which can be used at any time. For a meeting in the calendar use create_event with add_google_meet."""
+    """Make a room of Google Meet for any time. For a meeting in the calendar use create_event with add_google_meet."""
     found = api.post("meet", "spaces", {"config": {"accessType": access}} if access else {})
     facts = {
         "meeting_url": found.get("meetingUri"),

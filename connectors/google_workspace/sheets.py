@@ -17,7 +17,7 @@ from fitting import Answer, compact
 READ = ("spreadsheets.readonly", "spreadsheets")
 WRITE = ("spreadsheets",)
 
-SpreadsheetId = Annotated[str, Field(min_length=1, max_length=200)]
+SpreadsheetId = Annotated[str, Field(min_length=1, max_length=200, description="The part of its address behind /d/.")]
 Range = Annotated[str, Field(min_length=1, max_length=500, description="A1 notation: Sheet1!A1:C10, or Sheet1.")]
 Cell = str | int | float | bool | None
 Rows = Annotated[list[list[Cell]], Field(max_length=5000, description="Row by row.")]
@@ -111,7 +111,7 @@ def get_spreadsheet_info(api: Api, spreadsheet_id: SpreadsheetId) -> Spreadsheet
 def read_sheet_values(
     api: Api, spreadsheet_id: SpreadsheetId, range_name: Range = "A1:Z1000", value_render: Render = "FORMATTED_VALUE"
 ) -> Values:
-    """Read the values of a range."""
+    """Read the values of a range of a Google sheet."""
     path, params = "spreadsheets/{spreadsheet_id}/values/{range}", {"valueRenderOption": value_render}
     return show_values(api.get("sheets", path, params, spreadsheet_id=spreadsheet_id, range=range_name))
 
@@ -123,7 +123,7 @@ def batch_get_sheet_values(
     ranges: Annotated[list[Range], Field(min_length=1, max_length=50)],
     value_render: Render = "FORMATTED_VALUE",
 ) -> ManyValues:
-    """Read the values of several ranges at once."""
+    """Read the values of several ranges of a Google sheet at once."""
     params = {"ranges": ranges, "valueRenderOption": value_render}
     found = api.get("sheets", "spreadsheets/{spreadsheet_id}/values:batchGet", params, spreadsheet_id=spreadsheet_id)
     return {"ranges": [show_values(item) for item in objects(found, "valueRanges")]}
@@ -138,7 +138,7 @@ def modify_sheet_values(
     value_input_option: InputOption = "USER_ENTERED",
     clear_values: Annotated[bool, Field(description="True: first make the range empty.")] = False,
 ) -> Written:
-    """Write values into a range, or make it empty. What stands there is overwritten."""
+    """Write values into a range of a Google sheet, or make it empty. What stands there is overwritten."""
     ids = {"spreadsheet_id": spreadsheet_id, "range": range_name}
     if values is None and not clear_values:
         raise ToolError("Give values to write, or clear_values.")
@@ -161,7 +161,7 @@ def append_sheet_rows(
         Literal["OVERWRITE", "INSERT_ROWS"], Field(description="Whether what stands below moves down.")
     ] = "INSERT_ROWS",
 ) -> Written:
-    """Add rows behind the last row of a table."""
+    """Add rows behind the last row of a table in a Google sheet."""
     params = {"valueInputOption": value_input_option, "insertDataOption": insert_data_option}
     path = "spreadsheets/{spreadsheet_id}/values/{range}:append"
     found = api.post("sheets", path, {"values": values}, params, spreadsheet_id=spreadsheet_id, range=range_name)
@@ -175,7 +175,7 @@ def batch_update_sheet_values(
     data: Annotated[list[RangeValues], Field(min_length=1, max_length=100)],
     value_input_option: InputOption = "USER_ENTERED",
 ) -> ManyWritten:
-    """Write values into several ranges at once."""
+    """Write values into several ranges of a Google sheet at once."""
     body = {"valueInputOption": value_input_option, "data": data}
     found = api.post("sheets", "spreadsheets/{spreadsheet_id}/values:batchUpdate", body, spreadsheet_id=spreadsheet_id)
     written = [show_written(item) for item in objects(found, "responses")]

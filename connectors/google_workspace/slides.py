@@ -12,8 +12,9 @@ from connectors.google_workspace.api import Api, given, objects, part
 from connectors.google_workspace.declare import Done, reads, writes
 from connectors.google_workspace.docs import Color, read_color
 from connectors.google_workspace.drive import READ as DRIVE_READ
-from connectors.google_workspace.drive import export
+from connectors.google_workspace.drive import FileId, export
 from connectors.google_workspace.drive_writing import WRITE as DRIVE_WRITE
+from connectors.google_workspace.drive_writing import FolderId
 from connectors.google_workspace.uploads import FileMade, upload
 from errors import ToolError
 from fitting import Answer, compact
@@ -22,7 +23,7 @@ READ = ("presentations.readonly", "presentations")
 WRITE = ("presentations",)
 PDF = "application/pdf"
 
-PresentationId = Annotated[str, Field(min_length=1, max_length=200)]
+PresentationId = Annotated[str, Field(min_length=1, max_length=200, description="The part of its address behind /d/.")]
 PageId = Annotated[str, Field(min_length=1, max_length=200, description="slide_id of get_presentation.")]
 Points = Annotated[float, Field(ge=0, le=5000, description="In points; a slide is 720 wide and 405 high.")]
 Layout = Literal[
@@ -122,10 +123,10 @@ def export_presentation_pdf(api: Api, presentation_id: PresentationId) -> Pdf:
 @writes(*DRIVE_WRITE, title="Export a file to Drive")
 def save_drive_export(
     api: Api,
-    file_id: Annotated[str, Field(min_length=1, max_length=200)],
+    file_id: FileId,
     file_name: Annotated[str, Field(min_length=1, max_length=1000)],
-    mime_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+$")] = PDF,
-    folder_id: str = "root",
+    mime_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+$", description="Of the result.")] = PDF,
+    folder_id: FolderId = "root",
 ) -> FileMade:
     """Export a document, sheet or presentation of Google's in another format, and keep the result on Drive."""
     return upload(api, file_name, export(api, file_id, mime_type), mime_type, folder_id)

@@ -17,7 +17,7 @@ READ = ("tasks.readonly", "tasks")
 WRITE = ("tasks",)
 
 ListId = Annotated[str, Field(min_length=1, max_length=200, description="Of list_task_lists; @default is the first.")]
-TaskId = Annotated[str, Field(min_length=1, max_length=200)]
+TaskId = Annotated[str, Field(min_length=1, max_length=200, description="Of list_tasks.")]
 Title = Annotated[str, Field(min_length=1, max_length=1024)]
 Notes = Annotated[str | None, Field(max_length=8192)]
 Due = Annotated[When | None, Field(description="The day, such as 2026-09-20; Tasks keeps no time of day.")]
@@ -73,7 +73,7 @@ class TaskMade(Answer):
 
 @reads(*READ, title="List task lists")
 def list_task_lists(api: Api, max_results: Count = 100, page_token: PageToken = None) -> TaskLists:
-    """List the lists of tasks."""
+    """List the lists of Google Tasks."""
     found = api.get("tasks", "users/@me/lists", {"maxResults": max_results, "pageToken": page_token})
     return {"task_lists": [show_list(item) for item in objects(found, "items")]} | compact(
         {"next_page_token": found.get("nextPageToken")}
@@ -82,19 +82,19 @@ def list_task_lists(api: Api, max_results: Count = 100, page_token: PageToken = 
 
 @writes(*WRITE, title="Create task list")
 def create_task_list(api: Api, title: Title) -> ListMade:
-    """Create a list of tasks."""
+    """Create a list in Google Tasks."""
     return {"task_list": show_list(api.post("tasks", "users/@me/lists", {"title": title}))}
 
 
 @writes(*WRITE, title="Rename task list", destructive=True, idempotent=True)
 def update_task_list(api: Api, task_list_id: ListId, title: Title) -> ListMade:
-    """Give a list of tasks another name."""
+    """Give a list of Google Tasks another name."""
     return {"task_list": show_list(api.patch("tasks", "users/@me/lists/{list_id}", {"title": title}, list_id=task_list_id))}
 
 
 @writes(*WRITE, title="Delete task list", destructive=True, idempotent=True)
 def delete_task_list(api: Api, task_list_id: ListId) -> Done:
-    """Delete a list with all its tasks."""
+    """Delete a list of Google Tasks with all its tasks."""
     api.delete("tasks", "users/@me/lists/{list_id}", list_id=task_list_id)
     return {"done": f"Deleted task list {task_list_id}."}
 
@@ -111,7 +111,7 @@ def list_tasks(
     due_min: When | None = None,
     due_max: When | None = None,
 ) -> Tasks:
-    """List the tasks of a list."""
+    """List the tasks of a list in Google Tasks."""
     params = {
         "maxResults": max_results,
         "pageToken": page_token,
@@ -129,7 +129,7 @@ def list_tasks(
 
 @reads(*READ, title="Read task")
 def get_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> TaskMade:
-    """Read one task of a list."""
+    """Read one task of a list in Google Tasks."""
     return {"task": show_task(api.get("tasks", TASK, list_id=task_list_id, task_id=task_id))}
 
 
@@ -143,7 +143,7 @@ def create_task(
     parent: Annotated[str | None, Field(description="The task that it is a part of.")] = None,
     previous: Annotated[str | None, Field(description="The task behind which it stands.")] = None,
 ) -> TaskMade:
-    """Create a task in a list."""
+    """Create a task in Google Tasks."""
     body = given(title=title, notes=notes, due=instant(due) if due else None)
     params = {"parent": parent, "previous": previous}
     return {"task": show_task(api.post("tasks", "lists/{list_id}/tasks", body, params, list_id=task_list_id))}
@@ -159,7 +159,7 @@ def update_task(
     status: Literal["needsAction", "completed"] | None = None,
     due: Due = None,
 ) -> TaskMade:
-    """Change a task. What is left out stays as it is."""
+    """Change a task in Google Tasks. What is left out stays as it is."""
     body = given(title=title, notes=notes, status=status, due=instant(due) if due else None)
     if not body:
         raise ToolError("Name what shall change.")
@@ -168,13 +168,13 @@ def update_task(
 
 @writes(*WRITE, title="Complete task", core=True, idempotent=True)
 def complete_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> TaskMade:
-    """Mark a task of a list as done."""
+    """Mark a task in Google Tasks as done."""
     return change(api, task_list_id, task_id, {"status": "completed"})
 
 
 @writes(*WRITE, title="Reopen task", idempotent=True)
 def reopen_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> TaskMade:
-    """Mark a task as not done after all."""
+    """Mark a task in Google Tasks as not done after all."""
     return change(api, task_list_id, task_id, {"status": "needsAction", "completed": None})
 
 
@@ -187,21 +187,21 @@ def move_task(
     previous: Annotated[str | None, Field(description="The task behind which it goes; the top if left out.")] = None,
     destination_task_list_id: Annotated[str | None, Field(description="Another list.")] = None,
 ) -> TaskMade:
-    """Move a task inside its list, under another task, or into another list."""
+    """Move a task of Google Tasks inside its list, under another task, or into another list."""
     params = {"parent": parent, "previous": previous, "destinationTasklist": destination_task_list_id}
     return {"task": show_task(api.post("tasks", f"{TASK}/move", None, params, list_id=task_list_id, task_id=task_id))}
 
 
 @writes(*WRITE, title="Delete task", destructive=True, idempotent=True)
 def delete_task(api: Api, task_id: TaskId, task_list_id: ListId = "@default") -> Done:
-    """Delete a task from its list."""
+    """Delete a task in Google Tasks."""
     api.delete("tasks", TASK, list_id=task_list_id, task_id=task_id)
     return {"done": f"Deleted task {task_id}."}
 
 
 @writes(*WRITE, title="Clear completed tasks", destructive=True, idempotent=True)
 def clear_completed_tasks(api: Api, task_list_id: ListId = "@default") -> Done:
-    """Hide all tasks of a list that are done."""
+    """Hide all tasks of a list in Google Tasks that are done."""
     api.post("tasks", "lists/{list_id}/clear", list_id=task_list_id)
     return {"done": f"Cleared what is done in task list {task_list_id}."}
 

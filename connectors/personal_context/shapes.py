@@ -17,8 +17,8 @@ StatusText = Annotated[
 ]
 ReasonText = Annotated[str, Field(pattern=r"\S", max_length=500, description="Why, in a few words.")]
 NameText = Annotated[str, Field(pattern=r"\S", max_length=200, description="What the place is called.")]
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90, description="Decimal degrees.")]
+Longitude = Annotated[float, Field(ge=-180, le=180, description="Decimal degrees.")]
 TtlSeconds = Annotated[int, Field(ge=1, le=366 * 86400, description="It no longer counts after so many seconds.")]
 Source = Literal["manual", "homeassistant", "automated"]
 
