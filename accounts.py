@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from crypto import Vault, hash_password
 from db import Database, Run
-from errors import InvalidInput
+from errors import InvalidInput, NotFound
 from store.connections import Draft, insert_connection
 from store.profiles import find_free_slug, insert_member, insert_profile
 from store.sessions import close_sessions
-from store.users import User, check_new_user, end_logins, find_weakness, insert_user, spend_setup_code, update_password
+from store.users import (
+    User,
+    check_new_user,
+    check_password_unchanged,
+    end_logins,
+    find_weakness,
+    insert_user,
+    spend_setup_code,
+    update_password,
+)
 
 
 def add_account(db: Database, vault: Vault, name: str, password: str, *, now: int) -> User:
@@ -42,14 +51,18 @@ def insert_account(run: Run, vault: Vault, name: str, password_hash: str, now: i
 def set_password(db: Database, user: User, password: str, *, now: int) -> None:
     """Give a user another password, and sign out whoever may have come in with the old one: every browser and assistant.
 
-    Raises InvalidInput for a weak password.
+    Raises InvalidInput for a weak password, or if the old one, if it was checked, is another one by now.
     """
     if weakness := find_weakness(user.name, password):
         raise InvalidInput("Please look at the marked fields.", {"password": weakness})
     password_hash = hash_password(password)
-    with db.write() as run:
-        update_password(run, user.id, password_hash)
-        end_everything(run, user.id, now)
+    try:
+        with db.write() as run:
+            check_password_unchanged(run, user.id, user.password_mark)
+            update_password(run, user.id, password_hash)
+            end_everything(run, user.id, now)
+    except NotFound:
+        raise InvalidInput("Please look at the marked fields.", {"old_password": "It was changed meanwhile."}) from None
 
 
 def sign_out_everywhere(db: Database, user: User, *, now: int) -> None:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, request
 from accounts import set_password, set_up_owner, sign_out_everywhere
 from errors import InvalidInput, NotFound
 from signins import note_login
-from store.users import User, check_password, count_users, find_login, list_users
+from store.users import User, check_password, count_users, find_login, find_typed_user, list_users
 from web import (
     REPEAT_SECONDS,
     LoginNeeded,
@@ -72,7 +72,6 @@ def find_just_made() -> User:
     is_young = any(now() < user.created_at + REPEAT_SECONDS for user in list_users(state().db))
     if request.method != "POST" or not is_young:
         raise NotFound("set-up is done")
-    state().limits.login(login_identity())  # it is a try of a password, like any other
     user = find_by_password()
     if user is None:
         raise NotFound("set-up is done")
@@ -80,9 +79,11 @@ def find_just_made() -> User:
 
 
 def find_by_password() -> User | None:
-    """Whose name and password were typed. An absent or empty name means the only user."""
+    """Whose name and password were typed. An absent or empty name means the only user. Every try counts."""
+    name = request.form.get("username", "")
+    state().limits.login(login_identity(find_typed_user(state().db, name)))
     with state().limits.password_check():
-        return check_password(state().db, request.form.get("username", ""), request.form.get("password", ""))
+        return check_password(state().db, name, request.form.get("password", ""))
 
 
 def let_in(user: User) -> Response:
@@ -103,7 +104,6 @@ def login() -> Response:
         if known and "again" not in request.args:
             return see_other(next_page())
         return page("login.html", next=next_page(), again=known, username=known.user.name if known else "")
-    state().limits.login(login_identity())
     user = find_by_password()
     if user is None:
         note_login("wrong_password")
@@ -124,7 +124,6 @@ def account() -> Response:
     """The person's own account. A new password needs the old one, and signs out everything but this browser."""
     if request.method == "GET":
         return page("account.html", user=current_user(), errors={})
-    state().limits.login(login_identity())
     try:
         user = change_password()
     except InvalidInput as error:
@@ -140,12 +139,14 @@ def change_password() -> User:
     """
     try:
         user, form = current_user(), request.form
+        state().limits.login(login_identity(user))
         with state().limits.password_check():
-            if check_password(state().db, user.name, form.get("old_password", "")) is None:
+            checked = check_password(state().db, user.name, form.get("old_password", ""))
+            if checked is None:
                 raise InvalidInput("Please look at the marked fields.", {"old_password": "This is not your password."})
             if form.get("password") != form.get("password_again"):
                 raise InvalidInput("Please look at the marked fields.", {"password_again": "The two passwords differ."})
-            set_password(state().db, user, form.get("password", ""), now=now())
+            set_password(state().db, checked, form.get("password", ""), now=now())
     except (InvalidInput, LoginNeeded):
         was_signed_out = find_login(state().db, browser_cookie(), now=now()) is None
         user = find_by_password() if was_signed_out else None

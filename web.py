@@ -165,7 +165,7 @@ def sign_in(user: User) -> None:
         g.browser = create_login(state().db, user.id, old, password_mark=user.password_mark, now=now())
     except NotFound:
         raise LoginNeeded(login_page(next_page())) from None
-    g.browser_is_new, g.device_is_new = True, True
+    g.browser_is_new, g.device_of = True, user
     g.pop("login", None)
     move_requests(state().db, old, browser_hash())
 
@@ -181,9 +181,9 @@ def send_cookies(response: Response) -> Response:
     flags: dict[str, Any] = {"httponly": True, "samesite": "Lax", "path": "/", "secure": cookie_name("").startswith("__Host-")}
     if g.get("browser_is_new"):
         response.set_cookie(cookie_name("postern"), g.browser, max_age=LOGIN_SECONDS, **flags)
-    if g.get("device_is_new"):
+    if user := g.get("device_of"):
         device = new_token("")
-        value = f"{device}.{state().vault.mac('device', device)}"
+        value = f"{device}.{mac_of_device(device, user)}"
         response.set_cookie(cookie_name("postern-device"), value, max_age=DEVICE_SECONDS, **flags)
     return response
 
@@ -242,16 +242,19 @@ def check_host() -> None:
 # --- whom limits count ---
 
 
-def login_identity() -> str:
-    """Whom the tries to sign in are counted for: a device on which somebody has signed in before, else the address."""
-    known = known_device()
-    return "device " + known if known else "address " + client_address()
+def login_identity(user: User | None) -> str:
+    """Whom tries of a user's password are counted for: a device on which this very user has signed in before, else the address.
 
-
-def known_device() -> str | None:
-    """The random name of a device on which somebody has signed in before, if its cookie is genuine."""
+    Of devices of others one could have as many as one likes, with a password of one's own.
+    """
     device, _, mac = request.cookies.get(cookie_name("postern-device"), "").partition(".")
-    return device if device and same(mac, state().vault.mac("device", device)) else None
+    is_known = user is not None and bool(device) and same(mac, mac_of_device(device, user))
+    return "device " + device if is_known else "address " + client_address()
+
+
+def mac_of_device(device: str, user: User) -> str:
+    """What tells that we have named a device, and for whom."""
+    return state().vault.mac("device", f"{user.id} {device}")
 
 
 def client_address() -> str:

@@ -99,9 +99,22 @@ def find_user_by_name(db: Database, name: str) -> User | None:
     return as_user(row) if row and name.strip() else None
 
 
+def find_typed_user(db: Database, name: str) -> User | None:
+    """The user that a form to sign in names; an empty name means the only one."""
+    row = find_user_row(db, name.strip().lower())
+    return as_user(row) if row else None
+
+
 def update_password(run: Run, user_id: str, password_hash: str) -> None:
     """Put another password in the place of a user's, in an open transaction."""
     run("UPDATE users SET password_hash = :password_hash WHERE id = :id", id=user_id, password_hash=password_hash)
+
+
+def check_password_unchanged(run: Run, user_id: str, password_mark: str | None) -> None:
+    """In an open transaction: raise NotFound if the user has gone, or has another password than that of the mark, if any."""
+    rows = run("SELECT password_hash FROM users WHERE id = :id", id=user_id)
+    if not rows or password_mark not in (None, hash_token(rows[0]["password_hash"])):
+        raise NotFound("the password was changed meanwhile")
 
 
 def check_password(db: Database, name: str, password: str) -> User | None:
@@ -144,9 +157,7 @@ def create_login(
     """
     cookie = new_token("")
     with db.write() as run:
-        rows = run("SELECT password_hash FROM users WHERE id = :id", id=user_id)
-        if not rows or password_mark not in (None, hash_token(rows[0]["password_hash"])):
-            raise NotFound("the password was changed meanwhile")
+        check_password_unchanged(run, user_id, password_mark)
         run(
             """
             INSERT INTO logins

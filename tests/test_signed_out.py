@@ -94,6 +94,32 @@ def test_the_old_password_signs_nobody_in_while_a_new_one_takes_its_place(house:
     assert browser.get("/admin").status_code == 200
 
 
+def test_of_two_new_passwords_the_one_that_was_given_with_the_old_one_counts(house: House, alice: Client, before: Before):
+    stolen, first, second = alice, "quite another one", "and yet another one"
+    before(people, "set_password", lambda: set_password(house.db, house.alice, first, now=NOW))
+    form = {"old_password": PASSWORD, "password": second, "password_again": second}
+    answer = send(stolen, "/account", **form)
+    assert answer.status_code == 403
+    assert "It was changed meanwhile." in answer.text
+    assert check_password(house.db, "alice", first)
+    assert stolen.get("/admin").status_code == 303
+
+
+def test_a_device_counts_for_whom_has_signed_in_on_it_and_for_nobody_else(house: House):
+    set_password(house.db, house.bob, PASSWORD, now=NOW)
+    devices = [house.browser() for _ in range(3)]
+    for bob in devices:
+        assert send(bob, "/login", username="bob", password=PASSWORD).status_code == 303
+    waited = house.clock.now
+    for number in range(10 - len(devices)):
+        assert send(devices[number % 3], "/login", username="alice", password="guess").status_code == 401
+    assert house.clock.now == waited
+    assert send(devices[0], "/login", username="alice", password="guess").status_code == 401
+    assert house.clock.now == waited + 6  # his devices gave him no more tries than his address has
+    assert send(devices[0], "/login", username="bob", password=PASSWORD).status_code == 303
+    assert house.clock.now == waited + 6  # for him they do
+
+
 def test_a_login_is_made_for_the_password_that_was_checked_only(house: House):
     checked = check_password(house.db, "alice", PASSWORD)
     create_login(house.db, checked.id, password_mark=checked.password_mark, now=NOW)
