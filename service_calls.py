@@ -69,8 +69,9 @@ class Patience:
     def insist(self, method: str, send: Callable[[], Response], reading: Reading) -> Response:
         """What `send` answers in the end: what passes is tried again. A POST is not, unless it was refused for the rate alone.
 
-        Raises FetchError or OutOfTime.
+        What is not there when a DELETE is tried again, is deleted. Raises FetchError or OutOfTime.
         """
+        may_be_done = False
         for attempt in range(TRIES):
             self._call.check_cancelled()
             if (early := self._resume - self.passed()) > 0:
@@ -78,12 +79,18 @@ class Patience:
             is_last = attempt == TRIES - 1
             try:
                 response = send()
-            except FetchError:
-                if is_last or method == "POST":
+            except FetchError as error:
+                if method == "POST":
+                    raise FetchError(f"{error} It may have been done all the same: look before you try again.") from error
+                if is_last:
                     raise
+                may_be_done = True
                 self.pause(back_off(attempt))
                 continue
             status = reading.status(response)
+            if method == "DELETE" and may_be_done and status in (404, 410):
+                return Response(204, {}, b"", response.host)
+            may_be_done |= status >= 500
             if is_last or not may_repeat(method, status):
                 return response
             seconds = reading.wait(response)

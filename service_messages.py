@@ -73,6 +73,12 @@ def quote_words(said: Any, secret: str, letters: int = 300) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:letters].rstrip(". ")
 
 
+def trouble_of(service: str, method: str) -> str:
+    """What an error of a service itself means. A POST is not tried again by us, and should not be blindly by anybody else."""
+    advice = "It may have been done all the same: look before you try again" if method == "POST" else "Try again later"
+    return f"{service} has trouble of its own. {advice}"
+
+
 def word_refusal(meaning: str, said: str, status: int, word: str) -> str:
     """The sentence for a refusal: what it means, the service's own words and its word for it, where there are any."""
     return f"{meaning}{f': “{said}”' if said else ''} (status {status}{f', {word}' if word else ''})."

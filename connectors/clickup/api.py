@@ -121,7 +121,7 @@ class Api:
         response = self._patience.insist(request.method, lambda: self._send_once(request), reading)
         if response.status < 400:
             return read_body(response)
-        raise explain(response, self.settings.token)
+        raise explain(response, self.settings.token, request.method)
 
     def _send_once(self, request: Request) -> Response:
         token = self.settings.token

@@ -198,6 +198,8 @@ def doc_read(
     previewCharLimit: PreviewChars = 4000,
 ) -> OneDoc:
     """Read a ClickUp doc and its pages, or those of them that are named."""
+    if pageIds and not includePages:
+        raise ToolError("Pages are named, but includePages is false.")
     workspace_id = api.team_id(workspaceId)
     doc = api.get(DOC, kind="docs", workspace_id=workspace_id, doc_id=docId)
     pages = flatten(get_pages(api, workspace_id, docId)) if includePages else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from errors import FetchError, ToolError
 from fetch import Response
-from service_messages import quote_words, word_refusal
+from service_messages import quote_words, trouble_of, word_refusal
 
 # https://developer.clickup.com/docs/common_errors, read in 2026-09
 WORKSPACE_CODES = {"OAUTH_023", "OAUTH_026", "OAUTH_027", *(f"OAUTH_{number:03}" for number in range(29, 46))}
@@ -32,14 +32,14 @@ class Refused(ToolError):
         self.status, self.code = status, code
 
 
-def explain(response: Response, token: str) -> Refused:
+def explain(response: Response, token: str, method: str) -> Refused:
     """Why ClickUp refused: what it means, and ClickUp's own words where they help."""
     body = read_error(response)
     code = text_of(body, "ECODE") or text_of(body, "ecode")
     code = code if re.fullmatch(r"[A-Za-z0-9_]{1,40}", code) else ""
     sentence = SENTENCES.get(response.status, f"ClickUp answered with status {response.status}")
     if response.status >= 500:
-        sentence = "ClickUp has trouble of its own. Try again later"
+        sentence = trouble_of("ClickUp", method)
     if code in WORKSPACE_CODES:
         sentence = NO_WORKSPACE
     said = quote_words(text_of(body, "err") or text_of(body, "message") or text_of(body, "error"), token, 200)

@@ -167,7 +167,7 @@ class Api:
         if lacks_scope(response):
             self._say_scope(response)
         if response.status >= 300:
-            raise explain(response, headers["Authorization"].removeprefix("Bearer "))
+            raise explain(response, headers["Authorization"].removeprefix("Bearer "), request.method)
         return response
 
     def _see_to(self, response: Response, is_last: bool) -> None:

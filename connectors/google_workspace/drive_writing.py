@@ -152,6 +152,8 @@ def share_drive_file(
     wanted = {"user": email, "group": email, "domain": domain, "anyone": "all"}[type]
     if not wanted or (email and type not in ("user", "group")) or (domain and type != "domain"):
         raise ToolError("A person or group is named by `email`, a domain by `domain`, anyone by neither.")
+    if message and not (type in ("user", "group") and send_notification):
+        raise ToolError("A message goes along with the mail that tells a person or group: nobody gets one here.")
     body = given(role=role, type=type, emailAddress=email, domain=domain, expirationTime=expiration_time)
     params: dict[str, Any] = {"supportsAllDrives": True, "fields": PERMISSION}
     if type in ("user", "group"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from errors import ToolError
 from fetch import Response
-from service_messages import quote_words, word_refusal
+from service_messages import quote_words, trouble_of, word_refusal
 
 # https://developers.google.com/workspace/gmail/api/guides/handle-errors and those of the other services, read in 2026-09
 RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
@@ -60,7 +60,7 @@ def lacks_scope(response: Response) -> bool:
     )
 
 
-def explain(response: Response, token: str) -> Refused:
+def explain(response: Response, token: str, method: str) -> Refused:
     """Why Google refused: what it means, and Google's own words where they help."""
     error, status = read_error(response), status_of(response)
     reasons = reasons_of(error)
@@ -72,7 +72,7 @@ def explain(response: Response, token: str) -> Refused:
             "Its owner can enable it under APIs & Services, Library; it takes a few minutes to work"
         )
     elif status >= 500:
-        sentence = "Google has trouble of its own. Try again later"
+        sentence = trouble_of("Google", method)
     said = quote_words(error.get("message"), token) if status < 500 and reason not in SWITCHED_OFF else ""
     return Refused(word_refusal(sentence, said, response.status, reason), status, reason)
 

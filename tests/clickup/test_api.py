@@ -123,7 +123,7 @@ def test_it_gives_up_after_four_times(world):
 @pytest.mark.parametrize("fault", [answer({}, 500), answer({}, 503), FetchError("api.clickup.com did not answer in time.")])
 def test_creating_is_not_tried_again_after_anything_that_may_have_arrived(world, fault):
     world.fake.fail(fault, method="POST")
-    with pytest.raises(ToolError):
+    with pytest.raises(ToolError, match=r"It may have been done all the same: look before you try again"):
         world.do("task_create", listId=world.list, name="Once")
     assert len(world.fake.writes()) == 1
 
@@ -133,6 +133,17 @@ def test_deleting_is_tried_again(world, fault):
     world.fake.fail(fault, method="DELETE")
     assert world.do("task_delete", taskId=world.task)["done"] is True
     assert len(world.fake.writes()) == 2
+
+
+def test_what_is_gone_when_deleting_is_tried_again_is_deleted(world):
+    gone = answer({"err": "Task not found", "ECODE": "ITEM_013"}, 404)
+    for fault in (answer({}, 500), gone):
+        world.fake.fail(fault, method="DELETE")
+    assert world.do("task_delete", taskId=world.task)["done"] is True
+    for fault in (answer({}, 429, Retry_After="1"), gone):  # here nothing was done before
+        world.fake.fail(fault, method="DELETE")
+    with pytest.raises(ToolError, match="ClickUp finds nothing there"):
+        world.do("task_delete", taskId=world.task)
 
 
 def test_a_used_up_limit_is_waited_for_until_it_resets(world):

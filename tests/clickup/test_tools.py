@@ -535,3 +535,8 @@ def test_the_same_report_is_not_read_twice_within_a_minute(world):
         world.clock.seconds = seconds
         world.call("task_status_report", listId=world.list, dueWithinDays=7)
     assert len(world.fake.sent) == 1
+
+
+def test_pages_that_are_named_are_not_left_out_in_silence(world):
+    said = refusal(world, "doc_read", docId=world.doc, pageIds=[world.page], includePages=False)
+    assert (said, world.fake.sent) == ("Pages are named, but includePages is false.", [])

@@ -281,6 +281,13 @@ def test_a_time_that_is_none_is_refused_before_anything_is_sent(world, text):
 # --- files and documents ---
 
 
+@pytest.mark.parametrize("facts", [{"type": "anyone"}, {"email": BOB, "send_notification": False}])
+def test_a_message_that_would_reach_nobody_is_refused(world, facts):
+    with pytest.raises(ToolError, match="nobody gets one here"):
+        world.run("share_drive_file", {"file_id": world.file, "message": "Look", **facts})
+    assert world.fake.sent == []
+
+
 def test_a_document_is_written_filled_and_exported(world):
     made = world.call("create_doc", title="Trip", content="To Rome\n")
     doc = made["document_id"]
