@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
@@ -26,9 +26,10 @@ from store.connections import (
 )
 from store.profiles import Profile, find_profile_by_slug, list_client_names, list_profiles
 from store.tails import find_tail
-from store.upstreams import Upstream, find_upstream, set_enabled
+from store.upstreams import Upstream, find_upstream, renew_definition, set_enabled
 from store.users import User
 from tools import Connector
+from upstream_definitions import Comparison, compare
 from upstream_forms import check_draft, form_of
 from upstream_oauth import Standing
 from web import (
@@ -59,6 +60,8 @@ class Desk:
     connection: Connection | None
     profile: Profile | None
     upstream: Upstream | None = None
+    comparison: Comparison | None = None
+    is_renewing: bool = False  # the form holds the newer definition
 
 
 @bp.route("/connections/new", methods=["GET", "POST"])
@@ -88,9 +91,19 @@ def edit(connection_id: str) -> Response:
             raise NotFound("its connector is not installed any more")
         check_may_define(user, connector.name)
     g.leaves_for_client = connector is not None and connector.sign_in is not None  # “Connect” ends at another site
-    if connector:
-        connector = form_of(connector, typed_form(), connection, upstream)
-    return serve_form(Desk(user, connector, connection, None, upstream), ACTIONS, show)
+    if connector is None:
+        return serve_form(Desk(user, None, connection, None, upstream), ACTIONS, show)
+    comparison = compare(state().db, state().vault, state().servers, connector, connection, upstream)
+    is_renewing = comparison is not None and wants_newer(comparison)
+    shown = replace(upstream, definition=comparison.listed.to_json()) if is_renewing else upstream
+    connector = form_of(connector, typed_form(), connection, shown)
+    return serve_form(Desk(user, connector, connection, None, upstream, comparison, is_renewing), ACTIONS, show)
+
+
+def wants_newer(comparison: Comparison) -> bool:
+    """Whether the form is to hold, or holds, the newer definition; a double click may have taken it over a moment ago."""
+    is_asked = comparison.is_newer and request.form.get("action") == "renew"
+    return comparison.listed is not None and (is_asked or request.form.get("definition") == comparison.mark)
 
 
 def show(
@@ -101,11 +114,12 @@ def show(
     error: str = "",
     output: str = "",
     errors: dict[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
     """The form, with what was typed. `output` is what a command wrote that was tried."""
     errors = errors or {}
     standing = state().sign_ins.describe(desk.connection) if desk.connection else None
-    typed = read_typed(desk) if request.method == "POST" else None
+    typed = typed or (read_typed(desk) if request.method == "POST" else None)
     return page(
         "connection.html",
         status,
@@ -149,6 +163,8 @@ def typed_form() -> Mapping[str, str] | None:
 
 def read_form(desk: Desk) -> Draft:
     """What was typed, checked."""
+    if request.form.get("definition") and not desk.is_renewing:
+        raise InvalidInput("The definition has changed once more since this page was made. Please look at it again.")
     draft = read_draft(desk.connector, read_typed(desk), desk.connection)
     check_draft(state().db, state().vault, state().fetch, draft, desk.connection)
     return draft
@@ -189,6 +205,9 @@ def save(desk: Desk) -> Response:
     draft = read_form(desk)
     if desk.connection:
         update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
+        if desk.is_renewing:
+            listed = desk.comparison.listed
+            renew_definition(state().db, state().vault, desk.connection.id, listed.to_json(), listed.secrets)
         look_at_servers((desk.connector, desk.connection.id))
         return see_other(next_page())
     made = make(desk, draft)
@@ -207,6 +226,13 @@ def make(desk: Desk, draft: Draft) -> Connection:
             return twin
         raise
     return get_connection(state().db, desk.user.id, connection_id)
+
+
+def show_newer(desk: Desk) -> Response:
+    """Show what a newer definition would make of the connection. Nothing is kept before that was seen."""
+    if not desk.is_renewing:
+        raise NotFound("there is no newer definition")
+    return show(desk, note="This is the newer definition, with what you have changed.", typed=desk.comparison.typed)
 
 
 def switch_on(desk: Desk) -> Response:
@@ -246,6 +272,7 @@ ACTIONS: dict[str, Callable[[Desk], Response]] = {
     "save": save,
     "on": switch_on,
     "off": switch_off,
+    "renew": show_newer,
     "delete": delete,
 }
 HARMLESS = frozenset({"delete", "off"})  # of a command, too, without a fresh password

@@ -309,8 +309,10 @@ def make_all(desk: Desk, profile: Profile, drafts: list[tuple[Item, Draft]]) -> 
     with state().db.write() as run:
         for item, draft in drafts:
             try:
-                copy = item.definition.to_json()
-                made.append(join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy))
+                copy, values = item.definition.to_json(), item.definition.secrets
+                made.append(
+                    join(run, state().vault, profile, draft, now(), source=desk.source, definition=copy, values=values)
+                )
             except InvalidInput as mistake:
                 raise InvalidInput("Please look at the marked fields.", place_errors(item, mistake.fields)) from None
     return made

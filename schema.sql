@@ -471,7 +471,8 @@ CREATE TABLE upstreams (
     greeting_json TEXT,                                   -- what the server last said of itself; null: it was never reached
     discovered_at INTEGER,                                -- when it said so; null: never
     failed_at     INTEGER,                                -- when it last could not be talked to; null: since discovered_at it can
-    failure       TEXT                                    -- why, in a sentence of ours; null: it can be talked to
+    failure       TEXT,                                   -- why, in a sentence of ours; null: it can be talked to
+    definition_sealed TEXT                                -- the values in the definition, as JSON; null: typed, or not kept (before 0019)
 );
 
 -- store/tails.py

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crypto import Vault
 from db import Database, Row, Run
 from errors import NotFound
 from store.revisions import bump_features
@@ -41,6 +42,39 @@ def insert_upstream(run: Run, connection_id: str, source: str, definition: Mappi
         source=source,
         definition_json=json.dumps(definition) if definition is not None else None,
     )
+
+
+def put_definition(
+    run: Run, vault: Vault, connection_id: str, definition: Mapping[str, Any], values: Mapping[str, str]
+) -> None:
+    """Keep the definition that a connection is made from, in an open transaction; its values sealed, for some are secrets."""
+    run(
+        """
+        UPDATE upstreams
+        SET definition_json = :definition_json, definition_sealed = :definition_sealed
+        WHERE connection_id = :connection_id
+        """,
+        connection_id=connection_id,
+        definition_json=json.dumps(definition),
+        definition_sealed=vault.seal(json.dumps(dict(values)).encode(), "upstreams", "definition", connection_id),
+    )
+
+
+def renew_definition(
+    db: Database, vault: Vault, connection_id: str, definition: Mapping[str, Any], values: Mapping[str, str]
+) -> None:
+    """A newer definition has been taken over."""
+    with db.write() as run:
+        put_definition(run, vault, connection_id, definition, values)
+
+
+def find_definition_values(db: Database, vault: Vault, connection_id: str) -> dict[str, str] | None:
+    """The values in the definition that a connection was made from; None if they were not kept. Raises crypto.Unreadable."""
+    rows = db.query(
+        "SELECT definition_sealed FROM upstreams WHERE connection_id = :connection_id", connection_id=connection_id
+    )
+    sealed = rows[0]["definition_sealed"] if rows else None
+    return json.loads(vault.unseal(sealed, "upstreams", "definition", connection_id)) if sealed else None
 
 
 def find_upstream(db: Database, connection_id: str) -> Upstream | None:
