@@ -144,6 +144,6 @@ DESCRIPTIONS: tuple[tuple[type, Callable[[Any], tuple[int, str, str]]], ...] = (
     (NotFound, describe_missing),
     (InvalidInput, lambda error: (400, "Please check what you typed", str(error))),
     (TooManyRequests, lambda error: (429, "Too many tries", str(error))),
-    (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Nothing was lost; please try again.")),
+    (StorageError, lambda error: (503, "Busy", "The database cannot be used just now. Reload this page in a moment.")),
     (HTTPException, describe_http),
 )

@@ -47,13 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
         return complain(" ".join([*error.fields.values()] or [str(error)]))
     except PosternError as error:
         return complain(str(error))
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C, or Ctrl-D where something was to be typed
+        return complain("stopped.")
     return 0
 
 
 def run_at_home(options: argparse.Namespace) -> None:
     """A command for the installation that the settings describe."""
     settings = load_settings(os.environ)
-    db = open_database(settings.database_url)
+    db = open_database(settings.database_url, creates=options.run is run_migrations)
     try:
         options.run(db, settings, options)
     finally:

@@ -107,8 +107,9 @@ def login() -> Response:
     user = find_by_password()
     if user is None:
         note_login("wrong_password")
-        error = "The name or the password is wrong."
-        return page("login.html", 401, next=next_page(), username=request.form.get("username", ""), error=error)
+        name = request.form.get("username", "")
+        error = "The name or the password is wrong." if name else "The password is wrong, or a user name is needed."
+        return page("login.html", 401, next=next_page(), username=name, error=error)
     return let_in(user)
 
 

@@ -6,6 +6,7 @@ import io
 import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import MASTER_KEY
@@ -62,13 +63,25 @@ def test_it_refuses_a_bad_user_in_one_line(run, settings: Settings, capsys: pyte
     assert err.count("\n") == 1
 
 
-def test_it_migrates_a_fresh_database_once(run, capsys: pytest.CaptureFixture):
+def test_it_migrates_a_fresh_database_once(run, settings: Settings, capsys: pytest.CaptureFixture):
     assert run("users") == 1
     assert "not up to date" in capsys.readouterr().err
+    assert not Path(settings.database_url.removeprefix("sqlite:///")).exists()  # it makes none where it finds none
     assert run("migrate") == 0
     assert run("migrate") == 0
     assert "Nothing to do." in capsys.readouterr().out
     assert run("users") == 0
+
+
+@pytest.mark.parametrize("key", [KeyboardInterrupt, EOFError])
+def test_who_stops_it_sees_one_line(run, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, key):
+    def press(*_: object) -> None:
+        raise key
+
+    prepare(settings)
+    monkeypatch.setattr(cli, "read_password", press)
+    assert run("add-user", "alice") == 1
+    assert capsys.readouterr().err == "Error: stopped.\n"
 
 
 def test_it_gives_a_user_a_new_password(run, settings: Settings, capsys: pytest.CaptureFixture):
