@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ TEXT_MAX = 200
 # Custom schemes have no owner that could be checked, so each is listed here, or in REDIRECT_URI_ALLOWLIST, in full.
 CUSTOM_SCHEME_REDIRECTS = frozenset({"cursor://anysphere.cursor-mcp/oauth/callback"})
 RESPONSE_PARAMETERS = re.compile(r"(^|&)(code|state|iss|error|error_description|error_uri)(=|&|$)")
+LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # of a host name
 LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?(/.*|\?.*|)")
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
@@ -46,12 +48,28 @@ def check_redirect_uri(uri: Any, settings: Settings) -> None:
 
 
 def has_bad_host(uri: str) -> bool:
-    """Whether the host or port of an http(s) URI is missing or odd: user names, wildcards, anything but plain letters."""
-    if not uri.startswith(("http://", "https://")):
+    """Whether the host or port of a URI is missing or odd: user names, wildcards, anything but plain letters.
+
+    Of custom schemes nothing but brackets is odd, in which there can only be an IPv6 address (RFC 3986 §3.2.2).
+    """
+    scheme, _, rest = uri.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if scheme not in ("http", "https"):
+        return "[" in authority or "]" in authority
+    match = re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", authority)
+    return match is None or not is_plain_host(match[1]) or (match[2] is not None and not 1 <= int(match[2]) <= 65535)
+
+
+def is_plain_host(host: str) -> bool:
+    """Whether this is a name (RFC 1123 §2.1), or an IP address as everybody writes it; browsers take more for one."""
+    try:
+        if host.startswith("["):
+            return bool(ipaddress.IPv6Address(host[1:-1]))
+        if re.fullmatch(r"[0-9]+|0[xX][0-9A-Fa-f]*", host.rpartition(".")[2]):
+            return bool(ipaddress.IPv4Address(host))
+    except ValueError:
         return False
-    authority = re.split(r"[/?#]", uri.split("://", 1)[1], maxsplit=1)[0]
-    match = re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", authority)
-    return match is None or (match[3] is not None and not 1 <= int(match[3]) <= 65535)
+    return all(LABEL.fullmatch(label) for label in host.split("."))
 
 
 def has_dot_segment(uri: str) -> bool:
@@ -191,7 +209,10 @@ def check_name(name: str, value: Any) -> str | None:
 def check_link(name: str, value: Any) -> str | None:
     """An https link, or nothing; some clients leave one out by an empty text."""
     if value not in (None, "") and (
-        not isinstance(value, str) or len(value) > URI_MAX or re.fullmatch(r"https://[!#-;=?-\[\]_a-z~]+", value) is None
+        not isinstance(value, str)
+        or len(value) > URI_MAX
+        or re.fullmatch(r"https://[!#-;=?-\[\]_a-z~]+", value) is None
+        or has_bad_host(value)
     ):
         raise InvalidClientMetadata(f"{name} must be an https URL.")
     return value or None

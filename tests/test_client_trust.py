@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from urllib.parse import urlsplit
 
 import pytest
+from conftest import MASTER_KEY
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.urls import iri_to_uri
 
 from client_trust import (
     add_parameters,
@@ -14,9 +19,11 @@ from client_trust import (
     matches_redirect,
     read_credentials,
 )
+from config import load_settings
 from errors import InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest
 
 CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"
+SETTINGS = load_settings({"MASTER_KEY": MASTER_KEY}, dotenv=None)
 PUBLIC = {"redirect_uris": ["http://127.0.0.1/"], "token_endpoint_auth_method": "none"}
 
 
@@ -70,6 +77,17 @@ SCHEMES = ("javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc
         row("R-10 a user name", "https://user@client.example/cb"),
         row("R-10 a user name on loopback", "http://x@127.0.0.1/"),
         row("R-10 a wildcard", "https://*.example/cb"),
+        row("R-10 an IPv6 address that is none", "https://[::::]/cb"),
+        row("R-10 brackets around IPv4", "https://[127.0.0.1]/cb"),
+        row("R-10 an open bracket", "cursor://[x/"),
+        row("R-10 a closing bracket", "cursor://x]/"),
+        row("R-10 an empty label", "https://client..example/cb"),
+        row("R-10 a label that is too long", f"https://{'a' * 64}.example/cb"),
+        row("R-10 a dash at the end of a label", "https://client-.example/cb"),
+        row("R-10 a number for an address", "https://2130706433/cb"),
+        row("R-10 half an address", "https://127.1/cb"),
+        row("R-10 a hexadecimal address", "https://0x7f.0.0.0x1/cb"),
+        row("R-10 a leading zero", "https://127.0.0.01/cb"),
         row("R-10 CR LF", "https://client.example/cb\r\nX: y"),
         row("R-10 a tab", "https://client.example/\tcb"),
         row("R-10 a blank", "https://client.example/c b"),
@@ -96,6 +114,18 @@ SCHEMES = ("javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc
 def test_these_may_not_be_registered(settings, uri):
     with pytest.raises(InvalidRedirectUri):
         check_redirect_uri(uri, settings)
+
+
+START = st.sampled_from(["https://", "http://localhost", "https://[", "cursor://", "https://a.example", ""])
+
+
+@given(START, st.text("ahx:/[].%#?&=@-019 ", max_size=20))
+def test_what_may_be_registered_can_be_sent_to_and_anything_else_is_refused(start: str, rest: str):
+    try:
+        check_redirect_uri(start + rest, SETTINGS)
+    except InvalidRedirectUri:
+        return
+    assert urlsplit(iri_to_uri(start + rest)).hostname  # what a Location header goes through
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ BAD_METADATA = {
     ],
     "R-14": [
         {name: uri} for name in ("logo_uri", "client_uri", "tos_uri", "policy_uri")
-        for uri in ("javascript:alert(1)", "http://client.example/", "data:x", 5, "https://client.example/ x")
+        for uri in ("javascript:alert(1)", "http://client.example/", "data:x", 5, "https://client.example/ x", "https://[::::]/")
     ],
     "R-15": [{"client_name": 5}, {"client_name": ["x"]}, {"client_name": "x" * 10_000}, {"client_name": "x" * 201}],
 }  # fmt: skip
