@@ -12,7 +12,7 @@ from connectors.clickup.api import Api, Request, objects
 from connectors.clickup.moments import show_moment
 from connectors.clickup.plans import Outcome, Step, Steps, reads, writes
 from connectors.clickup.shapes import DocId, FolderId, Markdown, Name, PageId, Query, SpaceId, WorkspaceId
-from connectors.clickup.task_pages import likeness
+from connectors.clickup.task_pages import Likeness
 from connectors.clickup.task_reading import Page as PageNumber
 from errors import ToolError
 from fitting import Answer, Report, compact
@@ -372,7 +372,8 @@ def read_library(
 ) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]], list[str]]:
     """The docs to search, the pages of those that are searched whole, and why some may be missing."""
     docs, reasons = list_docs(api, workspace_id, {})
-    docs = sorted(docs, key=lambda doc: (-max(likeness(query, str(doc.get("name"))) for query in queries), -changed_at(doc)))
+    wanted = [Likeness(query) for query in queries]
+    docs = sorted(docs, key=lambda doc: (-max(like.of_text(str(doc.get("name"))) for like in wanted), -changed_at(doc)))
     if not expand:
         return docs, [[] for _ in docs], reasons
     pages, missing = read_pages(api, workspace_id, docs[:MAX_EXPANDED])
@@ -385,10 +386,10 @@ def find_docs(
     docs: list[dict[str, Any]], pages: list[list[dict[str, Any]]], workspace_id: str, query: str, limit: int
 ) -> list[dict[str, Any]]:
     """The docs that fit a query, by their names and by what is on their pages, the best first."""
-    results = []
+    results, likeness = [], Likeness(query)
     for doc, tree in zip(docs, pages, strict=True):
         hits = [snippet for page in flatten(tree) if (snippet := find_snippet(page, query)) is not None]
-        score = max(likeness(query, str(doc.get("name"))), 0.8 if hits else 0.0)
+        score = max(likeness.of_text(str(doc.get("name"))), 0.8 if hits else 0.0)
         if score >= 0.65:
             results.append({**show_doc(doc, workspace_id), "score": round(score, 2)} | compact({"pages": hits[:3]}))
     return sorted(results, key=lambda result: -result["score"])[:limit]

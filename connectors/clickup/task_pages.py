@@ -115,27 +115,46 @@ def holds_words(query: str | None) -> Accept | None:
 # --- likeness ---
 
 
-def unlikeness(task: dict[str, Any], query: str) -> float:
-    """How unlike a query a task is, from 0 to 1: its name counts most, then its description, then its status."""
-    texts = {"name": task.get("name") or "", "description": description_of(task), "status": status_of(task).get("status") or ""}
-    return 1 - max(likeness(query, texts[part]) * (1 if part == "name" else 0.5 + weight) for part, weight in WEIGHTS)
+class Likeness:
+    """How like a query texts are. Each word is compared once, in however many texts it occurs: a thousand tasks hold many."""
 
+    def __init__(self, query: str):
+        self._query = query.casefold().strip()
+        self._matchers = [SequenceMatcher(None, "", word) for word in self._query.split()[:10]]
+        self._known: list[dict[str, float]] = [{} for _ in self._matchers]
 
-def likeness(query: str, text: str) -> float:
-    """How like a query a text is, from 0 to 1. A text that holds all its words is very like it."""
-    query, text = query.casefold().strip(), str(text).casefold().strip()
-    if not query or not text:
-        return 0.0
-    if query == text:
-        return 1.0
-    words = text.split()[:200]
-    per_word = [max(SequenceMatcher(None, word, other).ratio() for other in words) for word in query.split()[:10]]
-    return 0.95 * sum(ratio for ratio in per_word if ratio >= SAME_WORD) / len(per_word)
+    def of_text(self, text: str) -> float:
+        """From 0 to 1. A text that holds all words of the query is very like it."""
+        text = str(text).casefold().strip()
+        if not self._query or not text:
+            return 0.0
+        if self._query == text:
+            return 1.0
+        words = set(text.split()[:200])
+        per_word = [max(self._of_word(index, word) for word in words) for index in range(len(self._matchers))]
+        return 0.95 * sum(per_word) / len(per_word)
+
+    def of_task(self, task: dict[str, Any]) -> float:
+        """From 0 to 1: a task's name counts most, then its description, then its status."""
+        texts = {"name": task.get("name"), "description": description_of(task), "status": status_of(task).get("status")}
+        return max(self.of_text(texts[part] or "") * (1 if part == "name" else 0.5 + weight) for part, weight in WEIGHTS)
+
+    def _of_word(self, index: int, word: str) -> float:
+        """How like a word of the query another word is; 0 if they are two words, and not one with a typing mistake."""
+        known = self._known[index]
+        if word not in known:
+            matcher = self._matchers[index]
+            matcher.set_seq1(word)
+            is_like = matcher.real_quick_ratio() >= SAME_WORD and matcher.quick_ratio() >= SAME_WORD
+            ratio = matcher.ratio() if is_like else 0.0
+            known[word] = ratio if ratio >= SAME_WORD else 0.0
+        return known[word]
 
 
 def rank(tasks: list[dict[str, Any]], query: str, limit: int) -> list[tuple[float, dict[str, Any]]]:
     """(score, task) of the tasks that are like a query, the likest first; a score of 1 is the same."""
-    scored = sorted(((unlikeness(task, query), index) for index, task in enumerate(tasks)))
+    likeness = Likeness(query)
+    scored = sorted((1 - likeness.of_task(task), index) for index, task in enumerate(tasks))
     return [(round(1 - score, 2), tasks[index]) for score, index in scored if score <= THRESHOLD][:limit]
 
 

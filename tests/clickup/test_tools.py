@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from difflib import SequenceMatcher
 
 import pytest
 
@@ -12,6 +13,7 @@ from clickup.world import PatientCall, World
 from connectors.clickup import CONNECTOR
 from connectors.clickup.moments import parse_edge, parse_moment, parse_range
 from connectors.clickup.settings import FIELDS
+from connectors.clickup.task_pages import Likeness, rank
 from errors import Cancelled, ToolError
 from fitting import GUIDANCE, dump, fit
 from forms import read_draft
@@ -540,3 +542,32 @@ def test_the_same_report_is_not_read_twice_within_a_minute(world):
 def test_pages_that_are_named_are_not_left_out_in_silence(world):
     said = refusal(world, "doc_read", docId=world.doc, pageIds=[world.page], includePages=False)
     assert (said, world.fake.sent) == ("Pages are named, but includePages is false.", [])
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "likeness"),
+    [
+        ("paint fence", "Paint the fence", 0.95),
+        ("paint fence", "PAINT FENCE", 1.0),
+        ("piant fence", "Paint the fence", 0.95 * (0.8 + 1) / 2),
+        ("paint fence", "paint the house", 0.95 / 2),
+        ("paint", "buy milk", 0.0),
+        ("paint", "", 0.0),
+    ],
+)
+def test_a_text_is_like_a_query_as_far_as_its_words_are(query, text, likeness):
+    assert Likeness(query).of_text(text) == pytest.approx(likeness)
+
+
+def test_a_word_is_compared_once_in_however_many_tasks_it_occurs(monkeypatch):
+    compared = []
+
+    class Counting(SequenceMatcher):
+        def set_seq1(self, a: str) -> None:
+            compared.append(a)
+            super().set_seq1(a)
+
+    monkeypatch.setattr("connectors.clickup.task_pages.SequenceMatcher", Counting)
+    tasks = [{"name": f"Task number{index % 10}", "description": "the same words again and again " * 30} for index in range(500)]
+    assert len(rank(tasks, "tsak number7", 1000)) == 500
+    assert 20 < len(compared) <= 2 * (1 + 1 + 10 + 5)  # for each word of the query: where it begins, and each other word once
