@@ -307,8 +307,8 @@ class Children:
         with self._lock:  # before it can end
             child = Child(warden, ours, tail, self._keep, self._on_end)
             self._running[child] = owner
-        failure = hand_over(plan, ours["plan"]) or read_report(ours["report"])
-        if failure:
+        failures = [hand_over(plan, ours["plan"]), read_report(ours["report"])]  # both, for each closes its pipe
+        if failure := next(filter(None, failures), ""):
             child.kill()
             os.close(child.output)
             raise UpstreamError(failure)

@@ -439,3 +439,16 @@ def test_a_folder_goes_with_its_owner_once_the_last_child_has_ended(children: Ch
     finish(start(children, "pass", owner="bob"))
     children.forget("bob")
     assert list(own.parent.iterdir()) == []
+
+
+def test_a_warden_that_cannot_be_told_what_to_do_leaves_nothing_open(children: Children, monkeypatch: pytest.MonkeyPatch):
+    def fail(plan: object, end: int) -> str:
+        os.close(end)
+        return "It has died already."
+
+    monkeypatch.setattr(children_module, "hand_over", fail)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(UpstreamError, match=r"^It has died already\.$"):
+        start(children, WAIT)
+    wait_until(lambda: len(children) == 0)
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= len(before))
