@@ -1,4 +1,4 @@
-"""The command line: `python cli.py <command>`. Works when the web application cannot start."""
+"""The command line: `.venv/bin/python cli.py <command>`. Works when the web application cannot start."""
 
 from __future__ import annotations
 
