@@ -90,13 +90,18 @@ def show(desk: Desk, status: int = 200, *, note: str = "", error: str = "", erro
         desk=desk,
         groups=[(kind, [line for line in lines if line.kind == kind]) for kind in KINDS],
         unseen=[line for line in lines if line.stored and (line.stored.is_new or line.stored.is_changed)],
-        doubtful=[line for line in lines if line.stored and line.stored.claims_to_read and not line.stored.reads],
+        doubtful=[line for line in lines if line.stored and is_doubtful(line.stored)],
         look=list_looks(state().db, desk.user.id).get(desk.connection.id, Look()),
         server_status=describe_status(upstream, counts, now()) if upstream else None,
         can_look=upstream is not None and upstream.is_enabled,
         note=note,
         error=error or (errors or {}).get("error", ""),
     )
+
+
+def is_doubtful(tool: Feature) -> bool:
+    """Whether the server says of it, now, that it only reads, and nobody has confirmed that."""
+    return tool.is_available and tool.claims_to_read and not tool.reads
 
 
 def own_lines(connector: Connector) -> Iterator[Line]:

@@ -112,6 +112,14 @@ def test_read_only_assistants_get_a_tool_once_its_person_trusts_the_hint(page: P
     assert read_only_count(house) == before
 
 
+def test_a_tool_that_is_gone_is_not_asked_about(page: Page, server: FakeServer):
+    assert "the server says that it only reads" in page.press("look")
+    server.lists["tools"] = [a_tool("write")]
+    gone = page.press("look")
+    assert "not there any more" in gone
+    assert "the server says that it only reads" not in gone
+
+
 def test_a_tool_that_never_said_so_cannot_be_confirmed(page: Page, house: House):
     page.press("look")
     (stored,) = [item for item in list_features(house.db, page.connection_id) if item.name == "write"]

@@ -214,9 +214,12 @@ def test_an_unknown_server_is_404_and_an_empty_search_says_so(alice: Client):
 
 
 def test_bob_sees_commands_in_the_catalogue_but_no_button(alice: Client, bob: Client):
-    assert 'aria-label="Add Git"' in alice.get("/connections/catalogue").text
+    owners = alice.get("/connections/catalogue").text
+    assert 'aria-label="Add Git"' in owners
+    assert "only the owner can add it" not in owners
     page = bob.get("/connections/catalogue").text
     assert "mcp-server-git" in page
+    assert "only the owner can add it, with ALLOW_STDIO" in page
     assert 'aria-label="Add Git"' not in page
     assert 'aria-label="Add Linear"' in page
 
