@@ -77,11 +77,9 @@ class Database:
         with storage_errors():
             (begin_hastily if hasty else begin_immediate)(connection)
         try:
-            yield lambda sql, **values: run_statement(connection, sql, values)
             with storage_errors():
+                yield lambda sql, **values: run_statement(connection, sql, values)
                 connection.run("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StorageError(str(error)) from error
         finally:
             if connection.in_transaction:  # SQLite may have rolled back by itself (disk full): again would raise
                 connection.run("ROLLBACK")

@@ -135,6 +135,17 @@ def test_a_hasty_write_does_not_wait_for_others_and_a_plain_one_does_again(pets:
     assert names(pets) == ["rex"]
 
 
+@pytest.mark.parametrize("kind", [sqlite3.DatabaseError, sqlite3.OperationalError])
+def test_what_breaks_in_a_transaction_is_storage_that_fails_and_a_broken_rule_is_not(pets: Database, kind: type[Exception]):
+    with pytest.raises(StorageError, match="malformed"), pets.write():
+        raise kind("database disk image is malformed")
+    with pytest.raises(sqlite3.IntegrityError), pets.write() as run:
+        run("INSERT INTO pets (name) VALUES ('rex'), ('rex')")
+    with pets.write() as run:
+        run("INSERT INTO pets (name) VALUES ('rex')")
+    assert names(pets) == ["rex"]
+
+
 def test_it_logs_statements_without_values(pets: Database, caplog: pytest.LogCaptureFixture):
     caplog.set_level("DEBUG", "postern.db")
     pets.query("SELECT name FROM pets WHERE name = :name", name="a secret name")
