@@ -253,8 +253,9 @@ def list_granted_kinds(db: Database, grant_id: str) -> frozenset[str]:
 def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, now: int) -> str:
     """Give a client a feature set of a profile, in an open transaction; what it had there is replaced. Answers the grant's id.
 
-    Raises NotFound if the feature set is not the profile's.
+    Raises NotFound if the feature set is not the profile's, or one of them has gone.
     """
+    check_own_set(run, profile_id, feature_set_id)
     grant_id = run(
         """
         INSERT INTO grants
@@ -270,15 +271,16 @@ def put_grant(run: Run, profile_id: str, client_id: str, feature_set_id: str, no
         client_id=client_id,
         now=now,
     )[0]["id"]
-    put_feature_set(run, grant_id, profile_id, feature_set_id)
+    put_feature_set(run, grant_id, feature_set_id)
     return grant_id
 
 
 def insert_key_grant(run: Run, profile_id: str, api_key_id: str, feature_set_id: str, now: int) -> str:
     """Give an API key its one grant, in an open transaction; answers the grant's id.
 
-    Raises NotFound if the feature set is not the profile's.
+    Raises NotFound if the feature set is not the profile's, or one of them has gone.
     """
+    check_own_set(run, profile_id, feature_set_id)
     grant_id = new_id()
     run(
         """
@@ -292,17 +294,18 @@ def insert_key_grant(run: Run, profile_id: str, api_key_id: str, feature_set_id:
         api_key_id=api_key_id,
         now=now,
     )
-    put_feature_set(run, grant_id, profile_id, feature_set_id)
+    put_feature_set(run, grant_id, feature_set_id)
     return grant_id
 
 
-def put_feature_set(run: Run, grant_id: str, profile_id: str, feature_set_id: str) -> None:
-    """Let a grant hold this feature set and no other, in an open transaction. Raises NotFound if it is not the profile's."""
-    known = run(
-        "SELECT id FROM feature_sets WHERE id = :id AND profile_id = :profile_id", id=feature_set_id, profile_id=profile_id
-    )
-    if not known:
+def check_own_set(run: Run, profile_id: str, feature_set_id: str) -> None:
+    """Raise NotFound, in an open transaction, unless this is a feature set of the profile."""
+    if not run("SELECT id FROM feature_sets WHERE id = :id AND profile_id = :profile", id=feature_set_id, profile=profile_id):
         raise NotFound("no such feature set")
+
+
+def put_feature_set(run: Run, grant_id: str, feature_set_id: str) -> None:
+    """Let a grant hold this feature set and no other, in an open transaction."""
     run("DELETE FROM grant_feature_sets WHERE grant_id = :grant_id", grant_id=grant_id)
     run(
         """

@@ -38,6 +38,7 @@ from store.connections import (
 )
 from store.profiles import (
     find_profile_by_slug,
+    insert_key_grant,
     insert_member,
     list_client_names,
     list_feature_sets,
@@ -169,6 +170,17 @@ def test_a_grant_takes_no_feature_set_of_another_profile(db: Database, alice: Us
     with pytest.raises(NotFound):
         give()
     assert list_granted_profiles(db, alice.id, client.id) == frozenset()
+
+
+def test_nothing_is_given_of_a_profile_that_has_just_gone(db: Database, alice: User):
+    client = add_client(db, "client_a")
+    (home,) = list_profiles(db, alice.id)
+    chosen = list_feature_sets(db, home.id)[0].id
+    with db.write() as run:
+        run("DELETE FROM profiles")
+    for give in (put_grant, insert_key_grant):
+        with pytest.raises(NotFound), db.write() as run:
+            give(run, home.id, client.id, chosen, NOW)
 
 
 # --- clients ---
