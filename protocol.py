@@ -28,6 +28,8 @@ from strict_json import decode_json, encode_json
 
 log = logging.getLogger("postern.mcp")
 
+OLD_NOT_FOUND = -32002  # of a resource, in the handshake era
+OF_MCP = range(-32099, -32019)  # codes that MCP gives away itself, but for those of JSON-RPC
 VERSION_WITHOUT_HEADER = "2025-03-26"  # MCP 2025-11-25, basic/transports, "Protocol Version Header"
 
 
@@ -169,13 +171,19 @@ def answer(request: Request, work: Callable[[], dict[str, Any]]) -> tuple[int, b
 def answer_error(error: Exception, identity: str | int | None, modern: bool) -> tuple[int, bytes]:
     """HTTP status and body of an error; `identity` is the request's id, None if it has none that can be read."""
     told = tell(error)
-    body: dict[str, Any] = {"code": told.code, "message": told.message}
+    code = INTERNAL_ERROR if modern and is_of_other_era(told.code) else told.code
+    body: dict[str, Any] = {"code": code, "message": told.message}
     if told.data is not None:
         body["data"] = told.data
     status = told.status
     if status is None:  # the handshake era answers an understood request with 200, whatever came of it
-        status = ERROR_CODE_HTTP_STATUS.get(told.code, 200) if modern or identity is None else 200
+        status = ERROR_CODE_HTTP_STATUS.get(code, 200) if modern or identity is None else 200
     return status, encode_json({"jsonrpc": "2.0", "id": identity, "error": body})
+
+
+def is_of_other_era(code: int) -> bool:
+    """Whether a code, of another server's error, must not be sent in the stateless era (MCP 2026-07-28, basic, "Error Codes")."""
+    return code == OLD_NOT_FOUND or (code in OF_MCP and code not in ERROR_CODE_HTTP_STATUS)
 
 
 def tell(error: Exception) -> ProtocolError:

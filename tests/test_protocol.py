@@ -343,6 +343,21 @@ def test_what_was_foreseen_is_told(error, code, told):
     assert (json.loads(body)["error"]["code"], json.loads(body)["error"]["message"]) == (code, told)
 
 
+@pytest.mark.parametrize(
+    ("code", "modern", "told"),
+    [
+        (-32002, True, -32603), (-32002, False, -32002), (-32042, True, -32603), (-32042, False, -32042), (-32099, True, -32603),
+        (-32020, True, -32020), (-32021, True, -32021), (-32022, True, -32022), (-32019, True, -32019), (-32100, True, -32100),
+        (-32000, True, -32000), (7, True, 7),
+    ],
+)  # fmt: skip
+def test_another_servers_error_has_no_code_of_an_older_era_in_the_stateless_one(code, modern, told):
+    status, body = answer_error(ProtocolError(code, "words", {"a": 1}), 1, modern)
+
+    assert json.loads(body)["error"] == {"code": told, "message": "words", "data": {"a": 1}}
+    assert status == (400 if modern and told in (-32020, -32021, -32022) else 200)
+
+
 def test_what_nobody_foresaw_is_logged_under_an_id_and_without_values(caplog):
     def work():
         raise ValueError("hunter2")
