@@ -182,7 +182,7 @@ def answer_error(error: Exception, identity: str | int | None, modern: bool) -> 
 
 
 def is_of_other_era(code: int) -> bool:
-    """Whether a code, of another server's error, must not be sent in the stateless era (MCP 2026-07-28, basic, "Error Codes")."""
+    """Whether a code, of another server's error, must not be sent in the stateless era (MCP 2026-07-28, basic)."""
     return code == OLD_NOT_FOUND or (code in OF_MCP and code not in ERROR_CODE_HTTP_STATUS)
 
 

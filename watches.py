@@ -254,7 +254,7 @@ class Watches:
         session, place.session = place.session, None
         place.told = place.tried = NONE
         try:
-            if session and session.link.is_alive and session.link.watched:
+            if session and session.link.is_alive:  # also if the server has lost what was agreed: others ask for theirs again
                 self._share(place.key, session, NONE)
         except PosternError:
             pass  # it will notice that the session ends
