@@ -222,6 +222,19 @@ def test_a_double_click_on_approve_arrives(page: Page, server: Server):
         assert assistant.exchange(page.url).status_code == 200
 
 
+def test_what_was_typed_is_still_there_when_somebody_comes_back(page: Page, server: Server):
+    """Where a form has no secret in it: others are not to be kept by a browser."""
+    page.goto(server.url + "/login")
+    sign_in(page)
+    page.goto(server.url + "/profiles/new")
+    page.get_by_label("Name", exact=True).fill("At work")
+    page.get_by_role("link", name="Account").click()
+    page.go_back()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("At work")
+    page.get_by_role("button", name="Make the profile").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Profile: At work")
+
+
 def test_a_secret_typed_before_the_test_is_there_when_it_is_saved(page: Page, server: Server):
     page.goto(server.url + "/login")
     sign_in(page)
