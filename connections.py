@@ -96,7 +96,8 @@ def edit(connection_id: str) -> Response:
     comparison = compare(state().db, state().vault, state().servers, connector, connection, upstream)
     is_renewing = comparison is not None and wants_newer(comparison)
     shown = replace(upstream, definition=comparison.listed.to_json()) if is_renewing else upstream
-    connector = form_of(connector, typed_form(), connection, shown)
+    typed = typed_form() or (comparison.typed if is_renewing else None)
+    connector = form_of(connector, typed, connection, shown)
     return serve_form(Desk(user, connector, connection, None, upstream, comparison, is_renewing), ACTIONS, show)
 
 

@@ -214,6 +214,20 @@ def test_a_newer_definition_is_seen_first_and_taken_over_without_losing_anything
     assert "The header X-Fixed has another value." in page
 
 
+def test_what_only_the_older_one_asked_for_is_not_asked_for_again(house: House, alice: Client, wiki: Connection):
+    path = f"/connections/{wiki.id}"
+    asking = NEW | {"transport": NEW["transport"] | {"url": "https://wiki.example/${input:PLACE}/mcp"}}
+    offer(house, asking)
+    typed = fields_of(send(alice, path, action="renew").text) | {"auth": "none", "input:TEAM": "blue", "action": "save"}
+    assert send(alice, path, **(typed | {"input:PLACE": "v3"})).status_code == 303
+    offer(house, NEW)
+    shown = send(alice, path, action="renew")
+    typed = fields_of(shown.text) | {"auth": "none", "action": "save"}
+    assert ("input:PLACE" in typed, typed["input:TEAM"], typed["url"]) == (False, "blue", "https://wiki.example/v2/mcp")
+    assert send(alice, path, **typed).status_code == 303
+    assert find_wiki(house).settings["inputs"] == {"TEAM": "blue"}
+
+
 def test_what_changed_once_more_is_looked_at_again(house: House, alice: Client, wiki: Connection):
     offer(house, NEW)
     path = f"/connections/{wiki.id}"
