@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import getaddresses
 from hashlib import sha256
-from html.parser import HTMLParser
+from html import unescape
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
@@ -24,7 +24,9 @@ from errors import ToolError
 from fitting import compact
 
 MAX_ATTACHMENTS = 18 * 1024 * 1024  # Gmail takes 25 MB, of base64
-SILENT = frozenset({"script", "style", "head", "title"})
+SILENT, RAW = frozenset({"head", "title"}), frozenset({"script", "style"})
+# possessive throughout, so that what is no tag after all is not tried in other ways
+TAG = re.compile(r"""<(/?)([a-zA-Z][a-zA-Z0-9:-]*+)(?:[^<>="']|=\s*+(?:"[^"]*+"|'[^']*+')?+|["'])*+>""")
 MEDIA_TYPE = re.compile(r"(?!multipart/|message/)[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+")  # of those two a file's bytes make none
 MAILBOX = re.compile(r"[^\s@<>()\[\]\\,:;\"]+@[^\s@<>()\[\]\\,:;\"]+")  # RFC 5322 §3.4.1, without quoted ones
 BREAKS = frozenset({"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "blockquote", "hr", "ul", "ol"})
@@ -161,36 +163,46 @@ def decode(data: Any) -> bytes:
         return b""
 
 
-class Words(HTMLParser):
-    """Collects what a person would read of an HTML page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent = 0 if tag == "body" else self._silent + (tag in SILENT)  # the end of a head may be left out
-        if tag in BREAKS:
-            self.found.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in SILENT and self._silent > 0
-        if tag in BREAKS:
-            self.found.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.found.append(re.sub(r"\s+", " ", data))
-
-
-def text_of_html(html: str) -> str:
+def text_of_html(page: str) -> str:
     """HTML as text, with at most one empty line between two."""
-    words = Words()
-    words.feed(html)
-    words.close()
-    lines = [line.strip() for line in "".join(words.found).split("\n")]
+    lines = [line.strip() for line in "".join(read_html(page)).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def read_html(page: str) -> Iterator[str]:
+    """What a person would read of an HTML page, in one pass: html.parser takes hours for some pages of a few kilobytes."""
+    at, silent = 0, 0
+    while (start := page.find("<", at)) >= 0:
+        found = TAG.match(page, start)
+        end = found.end() if found else skip_oddity(page, start)
+        if not silent:
+            yield words_between(page, at, end if end == start + 1 else start)
+        at, name, is_end = end, found[2].lower() if found else "", bool(found and found[1])
+        if name in BREAKS:
+            yield "\n"
+        elif name in SILENT:
+            silent = max(silent + (-1 if is_end else 1), 0)
+        elif name in RAW and not is_end:
+            closing = re.compile(f"</{name}", re.IGNORECASE).search(page, at)
+            at = closing.start() if closing else len(page)
+        elif name == "body":
+            silent = 0  # the end of a head may be left out
+    if not silent:
+        yield words_between(page, at, len(page))
+
+
+def skip_oddity(page: str, start: int) -> int:
+    """Where a comment or the like ends; right behind the < that begins nothing."""
+    if page[start + 1 : start + 2] not in ("!", "?", "/"):
+        return start + 1
+    close = "-->" if page.startswith("!--", start + 1) else ">"
+    end = page.find(close, start)
+    return end + len(close) if end >= 0 else len(page)
+
+
+def words_between(page: str, start: int, end: int) -> str:
+    """A piece of a page that has no tags, its blanks as HTML takes them."""
+    return re.sub(r"\s+", " ", unescape(page[start:end]))
 
 
 # --- writing ---
@@ -259,7 +271,7 @@ def settle_boundaries(message: EmailMessage) -> None:
 
 def read_mailbox(text: str) -> Mailbox:
     """One address, with a name or without. Raises ToolError for anything else, for it might go to somebody who was not meant."""
-    found = getaddresses([text])
+    found = split_addresses(text)
     mailbox = make_mailbox(*found[0]) if len(found) == 1 else None
     if mailbox is None:
         raise ToolError(f"“{text[:100]}” is not an address: it has to look like ann@example.com, or Ann <ann@example.com>.")
@@ -269,10 +281,18 @@ def read_mailbox(text: str) -> Mailbox:
 def addresses_in(*values: str) -> list[str]:
     """The addresses that header values name, with their names, each once; what is none is left out."""
     found: dict[str, str] = {}
-    for pair in getaddresses(values):
+    for pair in split_addresses(*values):
         if mailbox := make_mailbox(*pair):
             found.setdefault(mailbox.addr_spec.casefold(), str(mailbox))
     return list(found.values())
+
+
+def split_addresses(*values: str) -> list[tuple[str, str]]:
+    """(name, address) of each of several; none where the brackets nest so deep that nobody can have meant it."""
+    try:
+        return getaddresses(values)
+    except RecursionError:
+        return []
 
 
 def make_mailbox(name: str, address: str) -> Mailbox | None:
@@ -290,7 +310,7 @@ def make_mailbox(name: str, address: str) -> Mailbox | None:
 
 def bare(address: str) -> str:
     """An address without its name, in lower case."""
-    return next((found.casefold() for _, found in getaddresses([address])), "")
+    return next((found.casefold() for _, found in split_addresses(address)), "")
 
 
 def prefixed(subject: str, prefix: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 import zipfile
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -102,6 +103,40 @@ def test_a_mail_of_html_is_read_as_text(world):
     assert message["text"] == "Hello\nthere"
     assert text_of_html("<p>a</p>\n\n<p>b &amp; c</p><br><br><br>d") == "a\n\nb & c\n\nd"
     assert text_of_html("<head><title>x</title><meta charset=utf-8><body><style>p {}</style>Hi") == "Hi"  # no end of the head
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("a<!-- <b>no</b> -->b<!-- to the end", "ab"),
+        ("<!doctype html><?xml x?>a <B>b</B>\n c", "a b c"),
+        ("1 < 2 && 3 > 2 <", "1 < 2 && 3 > 2 <"),
+        ('<a title="x > y" href=/z?a=b>z</a>', "z"),
+        ("<p class='a'' \">it's</p>", "it's"),
+        ("<SCRIPT>if (a<b) c()</script >x<style>p</style>y<script>never ends", "xy"),
+        ("<head><title>t</title></head>&lt;b&gt;&nbsp;&euro;", "<b> €"),
+        ("a<br/>b<br>c</li>", "a\nb\nc"),
+        ("<a <b>x", "<a x"),
+    ],
+)
+def test_html_is_read_as_people_read_it(page, text):
+    assert text_of_html(page) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "<a ", "<p>", '<a b="', "<a b='\"", "<!--", "</", "&", "<script>", "<a =", "<![CDATA[", "<a x=\"'"]
+)
+def test_no_html_takes_longer_than_it_is_long(piece):
+    begun = time.process_time()
+    text_of_html(piece * 20_000)
+    assert time.process_time() - begun < 2
+
+
+def test_brackets_without_end_in_a_sender_are_an_address_of_nobody(world):
+    original = world.fake.room("gmail")["messages"][world.mail]
+    original["payload"]["headers"] = [{"name": "From", "value": "(" * 5000}]
+    with pytest.raises(ToolError, match="The message names nobody to reply to"):
+        world.run("reply_gmail_message", {"message_id": world.mail, "body": "x"})
 
 
 def test_bytes_come_as_base64_and_long_ones_not_at_all(world):
