@@ -23,6 +23,7 @@ import register
 from client_assertions import ASSERTION_TYPE
 from client_trust import METADATA_CHECKS
 from config import load_settings
+from crypto import encode
 from mcp_methods import METHODS
 
 EXAMPLES = 400
@@ -103,12 +104,13 @@ GOOD = {
     "redirect_uris": ["https://client.example/cb"], "client_name": "x", "token_endpoint_auth_method": "none",
     "grant_types": ["authorization_code"], "response_types": ["code"], "jwks": {"keys": [{"kty": "RSA"}]},
 }  # fmt: skip
+URIS = st.builds(str.__add__, st.sampled_from(["https://", "cursor://", "https://["]), st.text("ax:/[].%#?&=@-019", max_size=12))
 MEMBERS = st.fixed_dictionaries(
-    {"redirect_uris": st.just(GOOD["redirect_uris"]) | VALUES},
+    {"redirect_uris": st.just(GOOD["redirect_uris"]) | st.lists(URIS, max_size=2) | VALUES},
     optional={name: (st.just(GOOD[name]) | VALUES if name in GOOD else VALUES) for name in METADATA_CHECKS},
 )
 SMALL = st.sampled_from([None, "x"])
-ONE_MEMBER = st.builds(lambda name, value: GOOD | {name: value}, st.sampled_from([*METADATA_CHECKS]), VALUES | SMALL)
+ONE_MEMBER = st.builds(lambda name, value: GOOD | {name: value}, st.sampled_from([*METADATA_CHECKS]), VALUES | SMALL | URIS)
 DEEP = st.integers(1, 30_000).map(lambda depth: b"[" * depth)
 REGISTRATIONS = (MEMBERS | ONE_MEMBER | ONE_MEMBER | VALUES).map(lambda value: json.dumps(value).encode())
 
@@ -142,11 +144,23 @@ NAMES = (
 )  # fmt: skip
 
 
+CLAIM = st.just("\ud800") | ODD_TEXT | st.none() | st.integers() | st.just([[]])
+CLAIMS = st.dictionaries(st.sampled_from(["sub", "sub", "iss", "aud", "exp", "jti"]), CLAIM, min_size=1) | CLAIM
+HEADERS = st.just({"alg": "RS256"}) | st.builds(lambda name, value: {"alg": "RS256", name: value}, ODD_TEXT, CLAIM) | CLAIM
+ASSERTIONS = st.builds(lambda *parts: ".".join([*map(encode_part, parts), "eA"]), HEADERS, CLAIMS)
+
+
+def encode_part(value: Any) -> str:
+    """A part of a JWT that nobody has signed."""
+    return encode(json.dumps(value).encode())
+
+
 @pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect"])
 def test_no_form_breaks_it(fuzz: Fuzz, path: str):
     value = st.sampled_from(fuzz.pool()) | ODD_TEXT
     pairs = st.lists(st.tuples(st.sampled_from(NAMES) | ODD_TEXT, value), max_size=8)
     own = st.sampled_from([[], [("client_id", fuzz.assistant.client_id), ("grant_type", "refresh_token")]])
+    own |= ASSERTIONS.map(lambda assertion: [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)])
     forms = st.builds(lambda first, rest: encode_form(first + rest), own, pairs)
 
     def test(body: bytes, media_type: str, authorization: str | None) -> None:
