@@ -43,6 +43,7 @@ API_ENDPOINTS = frozenset(
 # A form POST to /authorize comes from another site by design; it gives nothing, it only leads to the consent page.
 CROSS_SITE_ENDPOINTS = API_ENDPOINTS | {"oauth.authorize"}
 SIGN_IN_ENDPOINTS = frozenset({"people.login", "people.setup"})
+SIGN_OUT_ENDPOINTS = frozenset({"people.logout", "people.sign_out_of_everything"})
 ANY_HOST_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "static"})
 
 
@@ -212,9 +213,17 @@ def check_csrf() -> None:
     if site not in ("same-origin", "none") or (origin not in (None, "null") and not is_own_origin(origin)):
         raise Refused(403, "This form came from another site, so nothing was changed.")
     if not same(request.form.get("csrf_token", ""), csrf_token()):
-        if request.endpoint in SIGN_IN_ENDPOINTS and find_current_login():  # by the first click of a double one, say
-            raise Refused(403, "There is nothing more to do here.", "You are signed in already", way=(next_page(), "Go on"))
-        raise Refused(403, "This form is too old, or cookies are blocked. Go back, reload the page and try again.")
+        raise describe_old_form()
+
+
+def describe_old_form() -> Refused:
+    """What is wrong with a form whose token is not this browser's: nothing, if the first click of a double one did it all."""
+    is_signed_in = find_current_login() is not None
+    if is_signed_in and request.endpoint in SIGN_IN_ENDPOINTS:
+        return Refused(403, "There is nothing more to do here.", "You are signed in already", way=(next_page(), "Go on"))
+    if not is_signed_in and request.endpoint in SIGN_OUT_ENDPOINTS:
+        return Refused(403, "There is nothing more to do here.", "You are signed out already", way=("/login", "Sign in"))
+    return Refused(403, "This form is too old, or cookies are blocked. Go back, reload the page and try again.")
 
 
 def is_own_origin(origin: str) -> bool:

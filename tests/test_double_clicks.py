@@ -77,6 +77,15 @@ def test_a_second_click_that_comes_when_the_browser_is_signed_in_leads_on(alice:
     assert '<a class="button" href="/profiles/home">Go on</a>' in answer.text
 
 
+@pytest.mark.parametrize("path", ["/logout", "/account/sign-out"])
+def test_a_second_click_that_comes_when_the_browser_is_signed_out_says_so(house: House, alice: Client, path: str):
+    form = {"csrf_token": token_of(alice)}
+    assert alice.post(path, data=form, headers=HEADERS).status_code == 303
+    answer = alice.post(path, data=form, headers=HEADERS)
+    assert answer.status_code == 403
+    assert "<h1>You are signed out already</h1>" in answer.text
+
+
 def test_setting_up_with_a_double_click_signs_in(settings: Settings):
     with opened(settings) as house:
         browser = house.browser()
