@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace as changed
 from typing import Any
 
@@ -14,6 +13,7 @@ from crypto import hash_token, new_id, new_token, same
 from errors import InvalidClientMetadata, InvalidRedirectUri, InvalidToken
 from signins import about, noted
 from store.clients import Client, delete_client, find_client, put_client, replace_client
+from strict_json import decode_json
 from web import client_address, no_store, now, state
 
 bp = Blueprint("register", __name__)
@@ -93,16 +93,14 @@ def delete(client_id: str) -> Response:
 
 
 def read_body() -> Any:
-    """The JSON of the body. Raises InvalidClientMetadata, also if it cannot be told again in UTF-8 (RFC 8259 §8.1)."""
+    """The JSON of the body. Raises InvalidClientMetadata, also for a name that comes twice: which one would count?"""
     request.max_content_length = BODY_MAX
     if request.mimetype != "application/json":
         raise InvalidClientMetadata("The body must be application/json.")
     try:
-        body = json.loads(request.get_data())
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        raise InvalidClientMetadata("The body must be JSON.") from None
-    return body
+        return decode_json(request.get_data())
+    except ValueError:
+        raise InvalidClientMetadata("The body must be JSON, in UTF-8 and each name once.") from None
 
 
 def authenticate(client_id: str) -> tuple[Client, str]:

@@ -176,6 +176,8 @@ def test_a_name_is_text_whatever_it_says(open_house: House, name: str):
         case("R-16", "text", json.dumps(PLAIN).encode(), "text/plain"),
         case("R-16", "nested without end", b"[" * 50_000, JSON),
         case("R-16", "no UTF-8", b'{"client_name": "\xff"}', JSON),
+        case("R-16", "UTF-16", json.dumps(PLAIN).encode("utf-16"), JSON),
+        case("R-16", "a name twice", b'{"redirect_uris": ["https://a.example/"], "redirect_uris": ["https://b.example/"]}', JSON),
         case("R-16", "half a letter", b'{"redirect_uris": ["https://a.example/"], "client_name": "\\ud800"}', JSON),
         case("R-16", "no number", b'{"redirect_uris": ["https://a.example/"], "jwks": {"keys": [{"": NaN}]}}', JSON),
     ],
