@@ -283,7 +283,10 @@ def as_text(content: bytes) -> str | None:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-    return text if all(letter.isprintable() or letter in "\r\n\t\f" for letter in text) else None
+    printable = text
+    for letter in "\r\n\t\f":
+        printable = printable.replace(letter, "")
+    return text if printable.isprintable() else None
 
 
 def show_label(item: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
@@ -25,8 +26,10 @@ from errors import ToolError
 from fitting import Answer
 
 WRITE = ("gmail.modify",)
+MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+SUBJECT_MAX = 900
 
-Subject = Annotated[str, Field(max_length=900)]
+Subject = Annotated[str, Field(max_length=SUBJECT_MAX)]
 Body = Annotated[str, Field(max_length=500_000, description="Plain text.")]
 Html = Annotated[str | None, Field(max_length=500_000, description="The same as HTML, if it shall look better.")]
 From = Annotated[Address | None, Field(description="One of list_gmail_send_as, if not the usual one.")]
@@ -153,7 +156,7 @@ def reply_gmail_message(
     if quote_original:
         body = f"{body}\n\nOn {headers.get('date', 'that day')}, {headers.get('from', 'somebody')} wrote:\n{quoted(original)}"
     raw = build(
-        subject=prefixed(subject_of(original), "Re:"), body=body, to=to, cc=cc, html_body=html_body,
+        subject=prefixed(subject_of(original)[:SUBJECT_MAX], "Re:"), body=body, to=to, cc=cc, html_body=html_body,
         attachments=attachments or (), headers=thread_headers(headers),
     )  # fmt: skip
     return finish(api, given(raw=raw, threadId=original.get("threadId")), as_draft)
@@ -179,7 +182,8 @@ def forward_gmail_message(
         for item in walk(part(original, "payload"))
         if with_attachments and item.get("filename") and (data := attachment_data(api, message_id, item))
     ]
-    raw = build(subject=prefixed(subject_of(original), "Fwd:"), body="\n".join(lines), to=to, cc=cc or (), attachments=files)
+    subject = prefixed(subject_of(original)[:SUBJECT_MAX], "Fwd:")
+    raw = build(subject=subject, body="\n".join(lines), to=to, cc=cc or (), attachments=files)
     return finish(api, {"raw": raw}, as_draft)
 
 
@@ -209,9 +213,9 @@ def find_recipients(api: Api, original: dict[str, Any], reply_all: bool) -> tupl
 
 
 def thread_headers(headers: dict[str, str]) -> dict[str, str]:
-    """What makes a reply one (RFC 5322 §3.6.4)."""
-    message_id = headers.get("message-id", "")
-    return {"In-Reply-To": message_id, "References": " ".join(filter(None, [headers.get("references", ""), message_id]))}
+    """What makes a reply one (RFC 5322 §3.6.4): the ids of the last messages before it, and nothing else that may stand there."""
+    message_id, before = (MESSAGE_ID.findall(headers.get(name, "")) for name in ("message-id", "references"))
+    return {"In-Reply-To": "".join(message_id[:1]), "References": " ".join([*before[-20:], *message_id[:1]])}
 
 
 def quoted(original: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from connectors.google_workspace.api import objects, part
 from errors import ToolError
 from fitting import compact
 
+NAME_MAX = 100  # letters of somebody's name in an address
 MAX_ATTACHMENTS = 18 * 1024 * 1024  # Gmail takes 25 MB, of base64
 SILENT, RAW = frozenset({"head", "title"}), frozenset({"script", "style"})
 # possessive throughout, so that what is no tag after all is not tried in other ways
@@ -305,7 +306,7 @@ def make_mailbox(name: str, address: str) -> Mailbox | None:
         domain = domain if domain.isascii() else domain.encode("idna").decode()
     except (HeaderParseError, LookupError, UnicodeError):
         return None
-    return Mailbox("" if "=?" in name or not name.isprintable() else name, local, domain)
+    return Mailbox("" if "=?" in name or not name.isprintable() else name[:NAME_MAX], local, domain)
 
 
 def bare(address: str) -> str:

@@ -139,6 +139,18 @@ def test_brackets_without_end_in_a_sender_are_an_address_of_nobody(world):
         world.run("reply_gmail_message", {"message_id": world.mail, "body": "x"})
 
 
+def test_a_reply_takes_over_ids_of_messages_and_nothing_else_of_their_headers(world):
+    original = world.fake.room("gmail")["messages"][world.mail]
+    odd = {"References": "é " * 20_000 + "<a@b> x <c@d>" + " <e@f>" * 30, "Message-ID": "no id", "Subject": "ü" * 20_000}
+    kept = [header for header in original["payload"]["headers"] if header["name"] not in odd]
+    original["payload"]["headers"] = [*kept, *({"name": name, "value": value} for name, value in odd.items())]
+    begun = time.process_time()
+    reply = raw_of(world, world.call("reply_gmail_message", message_id=world.mail, body="x")["message_id"])
+    assert time.process_time() - begun < 3
+    assert (reply["References"], reply["In-Reply-To"]) == (" ".join(["<e@f>"] * 20), None)
+    assert len(reply["Subject"]) == 904
+
+
 def test_bytes_come_as_base64_and_long_ones_not_at_all(world):
     file = world.call("get_gmail_attachment_content", message_id=world.mail, attachment_id=world.scan)
     assert base64.b64decode(file["base64"]) == b"\xff\xfe\x00\x01"
