@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from conftest import ROOT
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
+from argument_checks import check_pattern
 from connectors.catalog import CONNECTORS
 from connectors.custom import load_connector
 from feature_checks import check_feature, fits
@@ -121,6 +123,16 @@ def test_each_rule_catches_what_breaks_it(fault, tool):
     sound = {"name": "a", "description": "b", "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}}}
     assert find_faults(sound) == []
     assert fault in find_faults(sound | tool)
+
+
+def test_no_pattern_takes_longer_than_what_it_is_tried_on():
+    patterns = {part["pattern"] for _, tool in TOOLS for part, _ in subschemas(tool.input_schema) if "pattern" in part}
+    assert len(patterns) > 20
+    begun = time.process_time()
+    for pattern in patterns:
+        for letter in "@a/.;: ,\n":
+            list(check_pattern(None, pattern, letter * 40_000 + "\n", {}))
+    assert time.process_time() - begun < 3
 
 
 # --- the SDK, and what every client is told ---

@@ -19,7 +19,7 @@ AUDIT = ("admin.reports.audit.readonly",)
 
 Key = Annotated[str, Field(min_length=1, max_length=320, description="An address, or an id.")]
 Domain = Annotated[str | None, Field(max_length=253, description="Only of this domain.")]
-Address = Annotated[str, Field(pattern=r"^\S+@\S+$", max_length=320)]
+Address = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=320)]
 
 
 class User(TypedDict):

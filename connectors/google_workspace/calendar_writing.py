@@ -28,7 +28,7 @@ from fitting import Answer
 
 WRITE = ("calendar",)
 
-Guests = Annotated[list[Annotated[str, Field(pattern=r"^\S+@\S+$")]], Field(max_length=200, description="Mail addresses.")]
+Guests = Annotated[list[Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]], Field(max_length=200, description="Addresses.")]
 Updates = Annotated[Literal["all", "externalOnly", "none"], Field(description="Who is told by mail.")]
 Recurrence = Annotated[
     list[Annotated[str, Field(pattern=r"^(RRULE|EXRULE|RDATE|EXDATE)[:;]")]],

@@ -142,7 +142,7 @@ def share_drive_file(
     type: Annotated[
         Literal["user", "group", "domain", "anyone"], Field(description="anyone: everybody who has the link.")
     ] = "user",
-    email: Annotated[str | None, Field(pattern=r"^\S+@\S+$", description="Of the person or group.")] = None,
+    email: Annotated[str | None, Field(pattern=r"^[^\s@]+@[^\s@]+$", description="Of the person or group.")] = None,
     domain: str | None = None,
     message: Annotated[str | None, Field(max_length=5000, description="Goes along with the mail that tells them.")] = None,
     send_notification: bool = True,
