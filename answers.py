@@ -34,6 +34,7 @@ from web import (
 log = logging.getLogger("postern.web")
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+AGAIN_SECONDS = 5
 API_PATHS = re.compile(r"/(token|revoke|introspect|register(/.*)?)")
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -95,6 +96,7 @@ def answer_error(error: Exception) -> Response:
         response = page("message.html", status, title=title, message=message, way=find_way(error))
     if isinstance(error, StorageError):
         log.error("storage failed at %s: %s", request.endpoint, error)
+        response.headers["Retry-After"] = str(AGAIN_SECONDS)
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, HTTPException) and error.get_response().headers.get("Allow"):

@@ -13,6 +13,7 @@ from errors import TooManyRequests
 from store.rate_limits import take_token
 
 WAIT_SECONDS = 6
+QUEUE_MAX = 8  # who wait for a password to be checked: a second, or a few
 
 
 class Limits:
@@ -23,7 +24,7 @@ class Limits:
         self._noted: Counter[str] = Counter()
         self._noted_minute, self._noting = 0, threading.Lock()
         self._waiting = threading.Semaphore(2)
-        self._checking = threading.Semaphore(2)
+        self._checking, self._queueing = threading.Semaphore(2), threading.Semaphore(2 + QUEUE_MAX)
 
     def registration(self, address: str) -> None:
         """150 registrations and changes of one for an address, and 150 more in each hour."""
@@ -90,13 +91,17 @@ class Limits:
 
     @contextmanager
     def password_check(self) -> Iterator[None]:
-        """Two at a time: each takes 64 MiB and a fifth of a second. Raises TooManyRequests rather than queue for long."""
-        if not self._checking.acquire(timeout=10):
+        """Two at a time: each takes 64 MiB and a fifth of a second. Raises TooManyRequests rather than queue for long.
+
+        Few may queue: each holds a thread, and assistants need those too while somebody tries passwords from everywhere.
+        """
+        if not self._queueing.acquire(blocking=False):
             raise TooManyRequests(5)
         try:
-            yield
+            with self._checking:
+                yield
         finally:
-            self._checking.release()
+            self._queueing.release()
 
     def _take(self, policy: str, identity: str, *, capacity: int, per_seconds: float) -> None:
         wait = take_token(self._db, policy, identity, capacity=capacity, per_seconds=per_seconds, now=self._clock())

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from house import Clock
+from patience import wait_until
 
 from errors import TooManyRequests
-from limits import Limits
+from limits import QUEUE_MAX, Limits
 
 NOW = 1_790_000_000
 
@@ -148,3 +149,24 @@ def test_a_check_that_fails_makes_room(limits):
     for _ in range(5):
         with pytest.raises(ZeroDivisionError), limits.password_check():
             raise ZeroDivisionError
+
+
+def test_few_wait_for_a_password_to_be_checked_and_all_others_are_refused_at_once(limits):
+    inside, goes_on = threading.Semaphore(0), threading.Event()
+
+    def check():
+        with limits.password_check():
+            inside.release()
+            goes_on.wait(10)
+
+    with ThreadPoolExecutor(2 + QUEUE_MAX) as crowd:
+        checks = [crowd.submit(check) for _ in range(2 + QUEUE_MAX)]
+        wait_until(lambda: limits._queueing._value == 0)
+        assert inside.acquire(timeout=10)
+        with pytest.raises(TooManyRequests) as refusal, limits.password_check():
+            pass
+        goes_on.set()
+        assert [check.result() for check in checks] == [None] * (2 + QUEUE_MAX)
+    assert refusal.value.retry_after == 5
+    with limits.password_check():
+        pass

@@ -73,4 +73,5 @@ def test_pages_can_be_read_while_nothing_can_be_written(house: House):
     house.clock.forward(3600)
     house.db._connection().run("PRAGMA query_only = ON")
     assert alice.get("/admin").status_code == 200
-    assert alice.post(f"/keys/{house.key_id}/revoke", data={"csrf_token": token}).status_code == 503  # the control
+    refused = alice.post(f"/keys/{house.key_id}/revoke", data={"csrf_token": token})  # the control
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
