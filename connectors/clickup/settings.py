@@ -66,7 +66,15 @@ FIELDS = (
         maximum=200_000,
         help="A longer answer is shortened, and says so.",
     ),
-    Field("maxAttachmentMb", "Largest attachment (MB)", kind="number", default="8", minimum=1, maximum=20),
+    Field(
+        "maxAttachmentMb",
+        "Largest attachment (MB)",
+        kind="number",
+        default="8",
+        minimum=1,
+        maximum=20,
+        help="What an assistant sends at once is 4 MB at most, so a file has 3 MB at most, whatever stands here.",
+    ),
 )
 
 

@@ -139,6 +139,15 @@ def test_brackets_without_end_in_a_sender_are_an_address_of_nobody(world):
         world.run("reply_gmail_message", {"message_id": world.mail, "body": "x"})
 
 
+def test_the_kind_of_an_attachment_slips_nothing_into_what_is_put_on_drive(world):
+    parts = world.fake.room("gmail")["messages"][world.mail]["payload"]["parts"]
+    scan = next(item for item in parts if item["body"].get("attachmentId") == world.scan)
+    scan["mimeType"] = "text/plain\r\nX-Evil: yes"
+    world.call("save_gmail_attachment_to_drive", message_id=world.mail, attachment_id=world.scan)
+    _, _, content = world.fake.sent[-1].form.partition(b"}\r\n--")
+    assert content.split(b"\r\n\r\n")[0].endswith(b"Content-Type: application/octet-stream")
+
+
 def test_a_reply_takes_over_ids_of_messages_and_nothing_else_of_their_headers(world):
     original = world.fake.room("gmail")["messages"][world.mail]
     odd = {"References": "é " * 20_000 + "<a@b> x <c@d>" + " <e@f>" * 30, "Message-ID": "no id", "Subject": "ü" * 20_000}
