@@ -100,7 +100,7 @@ def space_view_create(
     return (yield from create_view("space", space_id, name, viewType, make_filters(statuses, tags, filters)))
 
 
-@writes(title="Change view", gives=ViewOutcome, idempotent=True, destructive=True)
+@writes(title="Change view", gives=ViewOutcome, destructive=True)
 def view_update(
     api: Api,
     viewId: ViewId,

@@ -128,7 +128,7 @@ def append_doc_text(api: Api, document_id: DocId, text: Annotated[str, Field(min
     return {"done": f"Added {len(text)} characters to document {document_id}."}
 
 
-@writes(*WRITE, title="Find and replace in a document", destructive=True, idempotent=True)
+@writes(*WRITE, title="Find and replace in a document", destructive=True)
 def find_and_replace_doc(
     api: Api,
     document_id: DocId,

@@ -160,7 +160,7 @@ def delete_sheet_rows_or_columns(
     return {"done": f"Deleted {count} {dimension.lower()} from {start} on."}
 
 
-@writes(*WRITE, title="Find and replace in a spreadsheet", destructive=True, idempotent=True)
+@writes(*WRITE, title="Find and replace in a spreadsheet", destructive=True)
 def find_replace_sheet(
     api: Api,
     spreadsheet_id: SpreadsheetId,

@@ -231,7 +231,7 @@ def set_slide_text(
     return {"done": f"{object_id} says something else now."}
 
 
-@writes(*WRITE, title="Replace text in a presentation", destructive=True, idempotent=True)
+@writes(*WRITE, title="Replace text in a presentation", destructive=True)
 def replace_text_in_presentation(
     api: Api,
     presentation_id: PresentationId,

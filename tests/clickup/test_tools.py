@@ -10,6 +10,7 @@ import pytest
 
 from clickup.fake import BOB, DAY, NOW_MS, STATUSES, answer
 from clickup.world import PatientCall, World
+from connectors.catalog import CONNECTORS
 from connectors.clickup import CONNECTOR
 from connectors.clickup.moments import parse_edge, parse_moment, parse_range
 from connectors.clickup.settings import FIELDS
@@ -571,3 +572,12 @@ def test_a_word_is_compared_once_in_however_many_tasks_it_occurs(monkeypatch):
     tasks = [{"name": f"Task number{index % 10}", "description": "the same words again and again " * 30} for index in range(500)]
     assert len(rank(tasks, "tsak number7", 1000)) == 500
     assert 20 < len(compared) <= 2 * (1 + 1 + 10 + 5)  # for each word of the query: where it begins, and each other word once
+
+
+def test_what_grows_when_it_is_done_again_does_not_claim_to_be_idempotent(world):
+    for _ in range(2):
+        world.do("view_update", viewId=world.view, tags=["urgent"])
+    assert len(world.fake.views[world.view]["filters"]["fields"]) == 2
+    tools = {tool.name: tool for tool in (*CONNECTOR.tools, *CONNECTORS["google_workspace"].tools)}
+    growing = ("view_update", "find_and_replace_doc", "find_replace_sheet", "replace_text_in_presentation")
+    assert not any(tools[name].idempotent for name in growing)
