@@ -9,13 +9,14 @@ from errors import UpstreamError, UpstreamRefused
 from strict_json import decode_json
 
 Message = dict[str, Any]
+UNREADABLE = "unreadable"  # a member of what is left of such a response
 
 
 def read_message(data: bytes) -> Any:
     """The JSON of a message. Raises ValueError for what is none.
 
-    A message that only lenient readers take, such as one with half a letter in it, is worth nothing, but it is not no message:
-    of a response its id is left, so that whoever waits for it learns at once that there is no answer; of anything else nothing.
+    Of a response that only lenient readers take, such as one with half a letter in it, its id is left, and UNREADABLE, so that
+    whoever waits for it need not wait long; of anything else that is so, nothing.
     """
     try:
         return decode_json(data)
@@ -23,7 +24,7 @@ def read_message(data: bytes) -> Any:
         loose = read_loosely(data)
     if not isinstance(loose, dict) or "method" in loose:
         return None
-    return {name: loose[name] for name in ("jsonrpc", "id") if name in loose}
+    return {name: loose[name] for name in ("jsonrpc", "id") if name in loose} | {UNREADABLE: True}
 
 
 def read_loosely(data: bytes) -> Any:

@@ -7,6 +7,7 @@ call that is slow to take a progress note, or asks its person something, delays 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -23,11 +24,12 @@ from errors import Cancelled, ProtocolError, SignInNeeded, ToolError, UpstreamEr
 from links import PRODUCT, Hear
 from tools import Call
 from upstream_listens import ACKNOWLEDGED, Listen, Listens
-from upstream_messages import Message, is_id, is_number, read_response
+from upstream_messages import UNREADABLE, Message, is_id, is_number, read_response
 
 log = logging.getLogger("postern.upstream")
 
 LOOK_SECONDS = 0.1  # between looks whether the call was cancelled
+MEND_SECONDS = 2.0  # for the answer itself to follow one that cannot be read
 MAX_WAITING = 1000  # messages for one call; further notes are dropped, further questions refused
 MAX_QUESTIONS = 100  # of a server during one call
 UNHEARD = ("notifications/cancelled",)  # of no interest to anybody above
@@ -47,6 +49,7 @@ class Exchange:
     is_asking: bool = False
     is_answered: bool = False  # its response is in the inbox, or was
     is_over: bool = False  # the server has said its last word, or cannot
+    spoiled_at: float = math.inf  # an answer came that cannot be read
 
 
 class Rpc:
@@ -123,6 +126,8 @@ class Rpc:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise UpstreamError(f"The server did not answer within {seconds:g} seconds.")
+            if time.monotonic() > exchange.spoiled_at + MEND_SECONDS:
+                raise UpstreamError("The server's answer cannot be read.")
             with suppress(queue.Empty):
                 message = exchange.inbox.get(timeout=min(left, LOOK_SECONDS))
                 began = time.monotonic()
@@ -237,7 +242,9 @@ class Rpc:
         self._listens.end(message["id"])
         with self._lock:
             exchange = self._exchanges.get(message["id"]) if isinstance(message["id"], int) else None
-            if exchange and not exchange.is_answered:
+            if exchange and UNREADABLE in message and not message.keys() & {"result", "error"}:
+                exchange.spoiled_at = min(exchange.spoiled_at, time.monotonic())
+            elif exchange and not exchange.is_answered:
                 exchange.is_answered = True
                 exchange.inbox.put(message)
         return True

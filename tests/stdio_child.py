@@ -183,6 +183,11 @@ def garble(arguments: dict[str, Any], request: dict[str, Any]) -> str:
     return "done"
 
 
+def mumble(arguments: dict[str, Any], request: dict[str, Any]) -> None:
+    """The same, and no answer."""
+    garble(arguments, request)
+
+
 def drip(arguments: dict[str, Any], request: dict[str, Any]) -> None:
     """Answer in pieces of a few bytes."""
     answer = {"jsonrpc": "2.0", "id": request["id"], "result": {"content": [{"type": "text", "text": arguments["text"]}]}}
@@ -234,7 +239,7 @@ def change_tools(_arguments: dict[str, Any], _request: dict[str, Any]) -> str:
 
 NAMES = (
     "echo about read write listing hit run complain daemon rabbit crash hang stay_silent close_output flood_errors flood garble "
-    "drip big progress elicit ping sleep was_cancelled change_tools"
+    "mumble drip big progress elicit ping sleep was_cancelled change_tools"
 )
 TOOLS = {name: globals()[name] for name in NAMES.split()}
 ALONE = ("hang", "crash")  # not in a thread of their own

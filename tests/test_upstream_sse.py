@@ -16,6 +16,7 @@ from patience import wait_until
 from raw_server import RawServer, plain
 from test_upstream_http import CALL, DONE, FORBIDDEN, Ear, Key, ignore
 
+import upstream_rpc
 import upstream_sse
 from errors import Cancelled, SignInNeeded, UpstreamError, UpstreamRefused
 from links import HttpTarget
@@ -352,12 +353,14 @@ def test_whatever_ends_the_reading_ends_the_session(start, link_to, monkeypatch)
 
 
 @pytest.mark.parametrize("odd", [rb'"\ud83d"', b"NaN", b'{"a": 1, "a": 2}', b"[" * 70 + b"]" * 70])
-def test_an_answer_that_cannot_be_read_is_told_at_once_and_ends_nothing(start, link_to, odd):
+def test_an_answer_that_cannot_be_read_is_told_soon_and_ends_nothing(start, link_to, monkeypatch, odd):
+    monkeypatch.setattr(upstream_rpc, "MEND_SECONDS", 0.1)
+
     def answer(asked: Asked) -> list[Any]:
         line = b'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":%s}}\n\n' % odd
         return [chunk(line), chunk(b'data: {"jsonrpc":"2.0","id":%d,"result":{"a":%s}}\n\n' % (asked.message["id"], odd))]
 
     link = link_to(start(tools__call=answer, tools__list=done))
-    with pytest.raises(UpstreamError, match=r"^The server's answer is neither a result nor an error\.$"):
+    with pytest.raises(UpstreamError, match=r"^The server's answer cannot be read\.$"):
         link.request("tools/call", CALL, Call())
     assert link.request("tools/list", {}, Call()) == DONE
