@@ -300,8 +300,11 @@ def doc_page_create(
     workspaceId: WorkspaceId | None = None,
 ) -> Steps:
     """Create a page in a ClickUp doc, at its end or under another page."""
+    workspace_id = api.team_id(workspaceId)
+    if parentId is not None:
+        check_page(api, workspace_id, docId, parentId)
     body = {"name": title} | compact({"content": content, "parent_page_id": parentId})
-    page = yield page_step(api.team_id(workspaceId), docId, body)
+    page = yield page_step(workspace_id, docId, body)
     return {"summary": f"Created page “{title}”.", "docId": docId, "page": show_page(page, SNIPPET)}
 
 
@@ -322,6 +325,7 @@ def doc_page_update(
     if content is not None:
         body |= {"content": content, "content_edit_mode": mode, "content_format": "text/md"}
     ids = {"workspace_id": api.team_id(workspaceId), "doc_id": docId, "page_id": pageId}
+    check_page(api, ids["workspace_id"], docId, pageId)
     yield Step(Request("PUT", ONE_PAGE, ids, json=body), f"change page {pageId} of doc {docId}")
     page = api.get(ONE_PAGE, kind="docs", params={"content_format": "text/md"}, fresh=True, **ids)
     return {"summary": f"Changed page {pageId}.", "docId": docId, "page": show_page(page, SNIPPET)}
@@ -331,6 +335,15 @@ def page_step(workspace_id: str, doc_id: str, body: dict[str, Any]) -> Step:
     """Creating a page in a doc."""
     request = Request("POST", PAGES, {"workspace_id": workspace_id, "doc_id": doc_id}, json={**body, "content_format": "text/md"})
     return Step(request, f"create page “{body['name']}” in doc {doc_id}")
+
+
+def check_page(api: Api, workspace_id: str, doc_id: str, page_id: str) -> None:
+    """Raise ToolError unless a page is in the doc that is named with it, where that decides whether it may be written to."""
+    if not api.settings.selective:
+        return
+    pages = flatten(pages_in(api.get(DOC + "/page_listing", kind="now", workspace_id=workspace_id, doc_id=doc_id)))
+    if page_id not in {str(page.get("id")) for page in pages}:
+        raise ToolError(f"Doc {doc_id} has no page {page_id}. Nothing was changed.")
 
 
 # --- reading docs and pages ---

@@ -402,3 +402,20 @@ def test_a_task_that_a_field_links_to_changes_as_well(make_world, value):
     answer = attempt(world, "task_custom_field_set_value", arguments)
     assert answer["done"] is True if is_allowed else answer.startswith(f"{REFUSAL}task {world.secret_task}.")
     assert bool(world.fake.writes()) == is_allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("doc_page_update", lambda page: {"pageId": page, "content": "x"}),
+        ("doc_page_create", lambda page: {"parentId": page, "title": "x"}),
+    ],
+)
+def test_a_page_has_to_be_in_the_doc_that_is_named_with_it(make_world, name, arguments):
+    world = make_world()
+    secret = world.fake.add_page(world.secret_doc, "Terms", "Ours")
+    allow(world, writeSpaces=world.space)
+    said = attempt(world, name, {"docId": world.doc, **arguments(secret), "confirm": "yes"})
+    assert said == f"Doc {world.doc} has no page {secret}. Nothing was changed."
+    assert world.fake.writes() == []
+    assert world.do(name, docId=world.doc, **arguments(world.subpage))["done"] is True
