@@ -385,8 +385,10 @@ def text_of_word(content: bytes) -> str | None:
     except ElementTree.ParseError:
         return None
     space = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-    paragraphs = root.iter(f"{space}p")
-    return "\n".join("".join(piece.text or "" for piece in paragraph.iter(f"{space}t")) for paragraph in paragraphs)
+    signs = {f"{space}p": "\n", f"{space}br": "\n"}
+    # once through it all: paragraphs may be inside of others, a hundred thousand deep
+    pieces = (element.text or "" if element.tag == f"{space}t" else signs.get(element.tag, "") for element in root.iter())
+    return "".join(pieces).removeprefix("\n")
 
 
 # --- Google's objects as shapes ---

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from connectors.google_workspace.drive import text_of_word
 from connectors.google_workspace.mail import build, text_of, text_of_html
 from errors import ToolError
 from google_workspace.fake import ALICE, refuse
@@ -335,6 +336,17 @@ def test_a_time_that_is_none_is_refused_before_anything_is_sent(world, text):
 
 
 # --- files and documents ---
+
+
+def test_a_word_file_of_paragraphs_in_paragraphs_is_read_in_one_pass():
+    space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    inside = "<w:p><w:r><w:t>a</w:t><w:br/><w:t>b</w:t></w:r>" * 20_000 + "</w:p>" * 20_000
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f"<w:document {space}>{inside}</w:document>")
+    begun = time.process_time()
+    assert text_of_word(file.getvalue()) == "\n".join(["a", "b"] * 20_000)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("facts", [{"type": "anyone"}, {"email": BOB, "send_notification": False}])
