@@ -26,7 +26,17 @@ from store.tokens import (
     revoke_token,
     trade_refresh,
 )
-from web import answer_client, browser_hash, client_address, find_current_login, no_store, now, see_other, state
+from web import (
+    answer_client,
+    browser_hash,
+    check_body_whole,
+    client_address,
+    find_current_login,
+    no_store,
+    now,
+    see_other,
+    state,
+)
 
 bp = Blueprint("oauth", __name__)
 
@@ -43,7 +53,9 @@ def authorize() -> Response:
     if request.method == "HEAD":
         raise MethodNotAllowed(["GET", "POST"])
     if request.method == "POST":  # the same as GET; the browser sends its cookie only with the GET that follows
-        return see_other("/authorize?" + urlencode(list(request.form.items(multi=True))))
+        query = urlencode(list(request.form.items(multi=True)))
+        check_body_whole()
+        return see_other("/authorize?" + query)
     state().limits.authorize(client_address())
     visit = Visit(
         db=state().db,
@@ -127,6 +139,7 @@ def read_token_form() -> dict[str, str]:
         raise InvalidRequest("The body must be application/x-www-form-urlencoded in UTF-8.")
     if not request.form:
         raise InvalidRequest("The body is empty.")
+    check_body_whole()
     if len(request.form) > FIELDS_MAX or any(len(values) > 1 for _, values in request.form.lists()):
         raise InvalidRequest("A parameter was sent twice, or there are too many.")
     return {name: value for name, value in request.form.items() if value}

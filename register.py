@@ -14,7 +14,7 @@ from errors import InvalidClientMetadata, InvalidRedirectUri, InvalidToken
 from signins import about, noted
 from store.clients import Client, delete_client, find_client, put_client, replace_client
 from strict_json import decode_json
-from web import client_address, no_store, now, state
+from web import check_body_whole, client_address, no_store, now, state
 
 bp = Blueprint("register", __name__)
 
@@ -97,8 +97,10 @@ def read_body() -> Any:
     request.max_content_length = BODY_MAX
     if request.mimetype != "application/json":
         raise InvalidClientMetadata("The body must be application/json.")
+    body = request.get_data()
+    check_body_whole()
     try:
-        return decode_json(request.get_data())
+        return decode_json(body)
     except ValueError:
         raise InvalidClientMetadata("The body must be JSON, in UTF-8 and each name once.") from None
 

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from flask import Response, current_app, g, make_response, redirect, render_template, request
 from markupsafe import Markup
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from client_assertions import ClientAssertions
 from client_documents import ClientDocuments
@@ -91,8 +92,7 @@ def browser_cookie() -> str:
     """The value that names this browser; a new one is set if it brought none."""
     if "browser" not in g:
         brought = brought_cookie()
-        g.browser_is_new = brought is None
-        g.browser = brought or new_token("")
+        g.browser, g.browser_is_new = brought or new_token(""), brought is None
     return g.browser
 
 
@@ -122,10 +122,9 @@ def find_current_login() -> Login | None:
 
 def known_login() -> Login | None:
     """The login for a page's header; None while the database cannot be asked, so that a page can say so."""
-    try:
+    with suppress(StorageError):
         return find_current_login()
-    except StorageError:
-        return None
+    return None
 
 
 def current_user(here: str | None = None) -> User:
@@ -137,9 +136,7 @@ def current_user(here: str | None = None) -> User:
 
 
 def confirm_login(run: Run, here: str | None = None) -> None:
-    """Before something is given that opens a door, in the open transaction that gives it: see that nobody has signed this
-    browser out since it was asked. Otherwise as `current_user`.
-    """
+    """In the open transaction that is to open a door: as `current_user`, but nobody may have signed this browser out since."""
     login = find_current_login()
     if login is None or not has_login(run, login.cookie_hash):
         raise LoginNeeded(login_page(here))
@@ -189,7 +186,15 @@ def send_cookies(response: Response) -> Response:
     return response
 
 
-# --- CSRF ---
+# --- forms, and CSRF ---
+
+
+def check_body_whole() -> None:
+    """Behind the reading of a body: raise RequestEntityTooLarge if Werkzeug has cut it, as it does with chunked ones."""
+    if request.content_length is None and request.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
+
+
 
 
 def csrf_token() -> str:
@@ -212,7 +217,9 @@ def check_csrf() -> None:
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
     if site not in ("same-origin", "none") or (origin not in (None, "null") and not is_own_origin(origin)):
         raise Refused(403, "This form came from another site, so nothing was changed.")
-    if not same(request.form.get("csrf_token", ""), csrf_token()):
+    token = request.form.get("csrf_token", "")
+    check_body_whole()
+    if not same(token, csrf_token()):
         raise describe_old_form()
 
 
