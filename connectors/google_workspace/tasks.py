@@ -144,7 +144,7 @@ def create_task(
     previous: Annotated[str | None, Field(description="The task behind which it stands.")] = None,
 ) -> TaskMade:
     """Create a task in Google Tasks."""
-    body = given(title=title, notes=notes, due=instant(due) if due else None)
+    body = given(title=title, notes=notes, due=day_of(due) if due else None)
     params = {"parent": parent, "previous": previous}
     return {"task": show_task(api.post("tasks", "lists/{list_id}/tasks", body, params, list_id=task_list_id))}
 
@@ -160,7 +160,7 @@ def update_task(
     due: Due = None,
 ) -> TaskMade:
     """Change a task in Google Tasks. What is left out stays as it is."""
-    body = given(title=title, notes=notes, status=status, due=instant(due) if due else None)
+    body = given(title=title, notes=notes, status=status, due=day_of(due) if due else None)
     if not body:
         raise ToolError("Name what shall change.")
     return change(api, task_list_id, task_id, body)
@@ -209,6 +209,12 @@ def clear_completed_tasks(api: Api, task_list_id: ListId = "@default") -> Done:
 # --- parts of them ---
 
 TASK = "lists/{list_id}/tasks/{task_id}"
+
+
+def day_of(text: str) -> str:
+    """The day of a time as it is written, wherever that is: Google keeps the day of UTC, which may be another one."""
+    instant(text)
+    return f"{text[:10]}T00:00:00Z"
 
 
 def change(api: Api, list_id: str, task_id: str, body: dict[str, Any]) -> dict[str, Any]:

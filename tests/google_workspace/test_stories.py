@@ -516,3 +516,13 @@ def test_whom_an_administrator_suspends_is_suspended(world):
     assert world.call("update_user", user_key=BOB, suspended=True)["user"]["suspended"] is True
     with pytest.raises(ToolError, match=r"clashes with what is there.*\(status 409, duplicate\)"):
         world.run("add_group_member", {"group_key": "team@example.com", "email": BOB})
+
+
+@pytest.mark.parametrize("due", ["2026-09-20", "2026-09-20T23:00:00-05:00", "2026-09-20T01:00:00+09:00", "2026-09-20T10:00"])
+def test_a_task_is_due_on_the_day_that_was_written(world, due):
+    made = world.call("create_task", title="x", due=due)["task"]
+    assert made["due"] == "2026-09-20"
+    assert world.fake.sent[-1].body["due"] == "2026-09-20T00:00:00Z"
+    assert world.call("update_task", task_id=made["task_id"], due=due)["task"]["due"] == "2026-09-20"
+    with pytest.raises(ToolError, match="is no time"):
+        world.run("create_task", {"title": "x", "due": "in two days"})
