@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from connectors.google_workspace.api import Api, given, objects
 from connectors.google_workspace.declare import Done, Page, PageToken, reads, writes
-from connectors.google_workspace.moments import When, instant
+from connectors.google_workspace.moments import When, instant, read
 from errors import ToolError
 from fitting import Answer, compact
 
@@ -213,8 +213,7 @@ TASK = "lists/{list_id}/tasks/{task_id}"
 
 def day_of(text: str) -> str:
     """The day of a time as it is written, wherever that is: Google keeps the day of UTC, which may be another one."""
-    instant(text)
-    return f"{text[:10]}T00:00:00Z"
+    return f"{read(text).date()}T00:00:00Z"
 
 
 def change(api: Api, list_id: str, task_id: str, body: dict[str, Any]) -> dict[str, Any]:
