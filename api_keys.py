@@ -15,7 +15,8 @@ from joining import join
 from offers import describe_offer
 from store.api_keys import KEY_START, check_key_name, insert_key, revoke_key, was_just_made
 from store.connections import Draft, find_free_name
-from store.profiles import FeatureSet, Profile, find_choice, insert_key_grant, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import FeatureSet, Profile, find_choice, list_profiles
 from store.users import User
 from tools import Connector
 from upstream_forms import check_draft, form_of

@@ -30,8 +30,9 @@ from smoke import SMOKE, Emulator, FormPerson, visit
 from startup import MIGRATIONS, bring_up_to_date
 from store.api_keys import insert_key, list_keys, revoke_key
 from store.clients import delete_client, list_clients
+from store.grants import insert_key_grant
 from store.keys import open_vault
-from store.profiles import find_choice, insert_key_grant, list_profiles
+from store.profiles import find_choice, list_profiles
 from store.signins import list_attempts
 from store.users import User, count_users, find_user_by_name, list_users, replace_setup_code
 from texts import plain_text, terminal_text

@@ -16,8 +16,9 @@ from store.authorizations import AuthorizationRequest, claim_request, decide_req
 from store.clients import find_client, mark_approved
 from store.codes import insert_code, insert_code_again
 from store.connections import Connection, list_connections
+from store.grants import list_granted_profiles, put_grant
 from store.members import list_members
-from store.profiles import FeatureSet, Profile, find_choice, list_granted_profiles, list_profiles, put_grant
+from store.profiles import FeatureSet, Profile, find_choice, list_profiles
 from store.sessions import insert_session
 from store.upstreams import list_upstreams
 from store.user_clients import find_note, lift_pause

@@ -24,7 +24,8 @@ from store.connections import (
     get_connection,
     update_connection,
 )
-from store.profiles import Profile, find_profile_by_slug, list_client_names, list_profiles
+from store.grants import list_client_names
+from store.profiles import Profile, find_profile_by_slug, list_profiles
 from store.tails import find_tail
 from store.upstreams import Upstream, find_upstream, renew_definition, set_enabled
 from store.users import User

@@ -17,7 +17,7 @@ from signins import about, note, noted
 from store.authorizations import REQUEST_SECONDS, AuthorizationRequest, create_request, is_challenge_known
 from store.clients import Client, find_client
 from store.codes import find_code, redeem_code
-from store.profiles import list_granted_profiles
+from store.grants import list_granted_profiles
 from store.tokens import (
     Lifetimes,
     TokenPair,

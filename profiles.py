@@ -12,13 +12,13 @@ from errors import InvalidInput, NotFound
 from guarded import list_choices
 from oauth_checks import SLUG
 from store.connections import list_connections
+from store.grants import list_client_names
 from store.members import add_member, delete_member, list_members, move_member, set_prefix
 from store.profiles import (
     Profile,
     create_profile,
     delete_profile,
     find_profile_by_slug,
-    list_client_names,
     rename_profile,
     set_searchable,
     was_just_made,

@@ -206,7 +206,7 @@ CREATE TABLE api_keys (
 );
 CREATE INDEX api_keys_by_user ON api_keys (user_id);
 
--- store/profiles.py
+-- store/grants.py
 -- What a client or an API key may do in a profile. A client has one in each; consenting again replaces its feature sets.
 CREATE TABLE grants (
     id            TEXT PRIMARY KEY,
@@ -220,7 +220,7 @@ CREATE TABLE grants (
 );
 CREATE INDEX grants_by_profile ON grants (profile_id);
 
--- store/profiles.py
+-- store/grants.py
 CREATE TABLE grant_feature_sets (
     grant_id       TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE,
     feature_set_id TEXT NOT NULL REFERENCES feature_sets (id) ON DELETE CASCADE,

@@ -23,8 +23,9 @@ from shelf import Entry, Item, list_entries
 from sources import Document
 from store.cache import ScopedCache
 from store.connections import Connection, Draft, list_secrets, list_secrets_with
+from store.grants import list_granted_kinds
 from store.personal_context import PersonalContextStorage
-from store.profiles import Profile, find_profile, list_granted_kinds
+from store.profiles import Profile, find_profile
 from store.tokens import Caller
 from store.upstreams import find_capabilities
 from tools import Call, Connector, Context, Greet, Prompt, SignedIn, Tool, text

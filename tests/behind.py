@@ -20,10 +20,11 @@ from db import Database, open_database
 from fetch import Fetcher
 from gateway import open_gateway
 from store.connections import Draft, insert_connection
+from store.grants import put_grant
 from store.keys import open_vault
 from store.looks import set_changes
 from store.members import insert_member
-from store.profiles import insert_profile, list_feature_sets, put_grant
+from store.profiles import insert_profile, list_feature_sets
 from store.sessions import insert_session
 from store.tokens import Lifetimes, mint_tokens
 from store.upstreams import insert_upstream

@@ -10,7 +10,8 @@ from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value, mcp_pa
 from werkzeug.test import Client
 
 from store.api_keys import insert_key
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import list_feature_sets, list_profiles
 
 MODERN = "2026-07-28"
 PREFIX = "suite_"  # of the names of the tools and prompts of the suite's server

@@ -14,7 +14,8 @@ from fetch import Fetcher
 from joining import join
 from store.clients import Client, put_client
 from store.connections import Connection, Draft, get_connection
-from store.profiles import list_feature_sets, list_profiles, put_grant
+from store.grants import put_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.tokens import Caller
 from toolbox import Toolbox
 from tools import Call

@@ -11,8 +11,9 @@ from crypto import Vault
 from db import Database, open_database
 from store.clients import Client, put_client
 from store.connections import Draft, insert_connection
+from store.grants import put_grant
 from store.keys import open_vault
-from store.profiles import insert_member, insert_profile, list_feature_sets, list_profiles, put_grant
+from store.profiles import insert_member, insert_profile, list_feature_sets, list_profiles
 from store.sessions import insert_session
 from store.tokens import Lifetimes, mint_tokens
 from store.users import insert_user

@@ -18,7 +18,8 @@ from config import Settings
 from preregistration import add_client
 from store.api_keys import insert_key
 from store.connections import Draft, insert_connection
-from store.profiles import insert_key_grant, insert_member, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import insert_member, list_feature_sets, list_profiles
 from store.sessions import list_sessions
 from store.users import User, create_login
 from tools import Connector

@@ -9,7 +9,8 @@ from house import Clock
 from callers import Callers
 from errors import InvalidToken, StorageError
 from store.api_keys import IDLE_SECONDS, insert_key, list_keys, revoke_key
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.sessions import insert_session
 from store.tokens import Lifetimes, mint_tokens
 from store.users import list_users

@@ -18,7 +18,7 @@ from db import open_database
 from startup import prepare
 from store.api_keys import find_key, list_keys
 from store.clients import find_client, put_client
-from store.profiles import list_granted_kinds
+from store.grants import list_granted_kinds
 from store.users import check_password, create_login, find_login, find_user_by_name
 
 

@@ -34,15 +34,14 @@ from errors import InvalidInput, InvalidToken
 from store.clients import Client as StoredClient
 from store.clients import put_client
 from store.connections import Draft, insert_connection
+from store.grants import insert_key_grant, put_grant
 from store.profiles import (
     Profile,
     delete_profile,
-    insert_key_grant,
     insert_member,
     insert_profile,
     list_feature_sets,
     list_profiles,
-    put_grant,
 )
 from store.sessions import insert_session
 from store.tokens import Lifetimes, mint_tokens

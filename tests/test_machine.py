@@ -31,7 +31,8 @@ from store.clients import Client as StoredClient
 from store.clients import put_client
 from store.codes import insert_code
 from store.connections import list_connections
-from store.profiles import list_feature_sets, list_profiles, put_grant
+from store.grants import put_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.sessions import insert_session, purge_sessions
 from store.tokens import purge_tokens
 from store.users import User, create_login

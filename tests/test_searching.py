@@ -23,9 +23,10 @@ from searching import ALL_MAX, EACH_MAX, ID_MAX, QUERY_MAX, TEXT_MAX, UNKNOWN, i
 from sources import Hit
 from store.clients import Client, put_client
 from store.connections import Draft
+from store.grants import put_grant
 from store.members import delete_member
 from store.profile_features import Change, put_change
-from store.profiles import create_profile, list_feature_sets, list_profiles, put_grant, set_searchable
+from store.profiles import create_profile, list_feature_sets, list_profiles, set_searchable
 from store.tokens import Caller
 from store.users import User
 from toolbox import Toolbox

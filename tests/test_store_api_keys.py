@@ -23,7 +23,8 @@ from store.api_keys import (
     purge_keys,
     revoke_key,
 )
-from store.profiles import insert_key_grant, insert_profile, list_feature_sets, list_granted_kinds, list_profiles
+from store.grants import insert_key_grant, list_granted_kinds
+from store.profiles import insert_profile, list_feature_sets, list_profiles
 from store.revisions import find_revision
 from store.users import User
 

@@ -16,7 +16,8 @@ from store.emulated_documents import (
     purge_documents,
     put_described_client,
 )
-from store.profiles import list_feature_sets, list_profiles, put_grant
+from store.grants import put_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.sessions import insert_session
 
 

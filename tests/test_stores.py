@@ -36,17 +36,19 @@ from store.connections import (
     list_secrets,
     update_connection,
 )
-from store.profiles import (
-    find_profile_by_slug,
+from store.grants import (
     insert_key_grant,
-    insert_member,
     list_client_names,
-    list_feature_sets,
     list_granted_kinds,
     list_granted_profiles,
+    put_grant,
+)
+from store.profiles import (
+    find_profile_by_slug,
+    insert_member,
+    list_feature_sets,
     list_members,
     list_profiles,
-    put_grant,
 )
 from store.users import User
 

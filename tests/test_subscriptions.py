@@ -22,8 +22,9 @@ from config import load_settings
 from fetch import Fetcher
 from store import mcp_sessions
 from store.connections import Draft, insert_connection
+from store.grants import put_grant
 from store.members import insert_member
-from store.profiles import insert_profile, list_feature_sets, put_grant
+from store.profiles import insert_profile, list_feature_sets
 from store.sessions import end_session, insert_session
 from store.tokens import Lifetimes, mint_tokens
 from store.upstreams import insert_upstream, set_enabled

@@ -19,7 +19,8 @@ from fetch import Fetcher
 from listings import NAME_MAX, exposed_name, exposed_uri, match_template
 from store.clients import Client, put_client
 from store.connections import Draft, insert_connection, update_connection
-from store.profiles import choose_prefix, insert_member, list_feature_sets, list_profiles, put_grant
+from store.grants import put_grant
+from store.profiles import choose_prefix, insert_member, list_feature_sets, list_profiles
 from store.tokens import Caller
 from toolbox import Toolbox
 from tools import Call, Connector, Context, Field, Prompt, Resource, ResourceTemplate, Result, text, tool

@@ -21,7 +21,8 @@ from challenges import read_challenge
 from db import open_database
 from errors import SignInNeeded, ToolError, UpstreamError
 from store.api_keys import insert_key
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.tokens import Caller
 from store.upstream_signins import find_sign_in, take_refresh
 from store.users import list_users

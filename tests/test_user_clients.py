@@ -16,7 +16,8 @@ from config import Settings
 from errors import NotFound
 from mcp_methods import PAUSED
 from store.clients import delete_client
-from store.profiles import list_client_names, list_profiles
+from store.grants import list_client_names
+from store.profiles import list_profiles
 from store.sessions import list_sessions
 from store.user_clients import ALIAS_MAX, Note, find_note, list_user_clients, pause_client, resume_client, set_alias
 from store.users import find_user_by_name

@@ -18,7 +18,8 @@ from config import Settings
 from errors import FetchError
 from store.api_keys import insert_key
 from store.connections import Connection, list_connections
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.users import create_login
 
 NOW = NOW_MS // 1000

@@ -23,7 +23,8 @@ from google_workspace.fake import ALICE, NOW
 from google_workspace.world import World
 from store.api_keys import insert_key
 from store.connections import Connection, list_connections, list_secrets
-from store.profiles import insert_key_grant, list_feature_sets, list_profiles
+from store.grants import insert_key_grant
+from store.profiles import list_feature_sets, list_profiles
 from store.users import create_login
 
 ACCOUNTS = "https://accounts.google.com"
