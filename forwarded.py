@@ -23,8 +23,8 @@ class Forwarder(Protocol):
     ) -> dict[str, Any]:
         """The result of `tools/call`, as it came."""
 
-    def read_resource(self, connection: Connection, uri: str, call: Call) -> list[dict[str, Any]]:
-        """The contents of `resources/read`, as they came."""
+    def read_resource(self, connection: Connection, uri: str, call: Call) -> dict[str, Any]:
+        """The result of `resources/read`, as it came."""
 
     def get_prompt(self, connection: Connection, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
         """The result of `prompts/get`, as it came."""
@@ -32,7 +32,7 @@ class Forwarder(Protocol):
     def complete(
         self, connection: Connection, ref: Mapping[str, Any], argument: Mapping[str, str], context: Mapping[str, str], call: Call
     ) -> dict[str, Any]:
-        """The `completion` of `completion/complete`; `context` holds the arguments that are known already."""
+        """The result of `completion/complete`, as it came; `context` holds the arguments that are known already."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,13 @@ class Source:
             result = PassedOn(result | {"content": self.rename_all(result["content"])})
         return Result(raw=result)
 
-    def read(self, context: Context, uri: str) -> list[dict[str, Any]]:
+    def read(self, context: Context, uri: str) -> dict[str, Any]:
         """Read what stands under a URI of the server's."""
-        contents = self.forward.read_resource(self.connection, uri, context.call)
+        result = self.forward.read_resource(self.connection, uri, context.call)
         if self.expose is None:
-            return contents
-        return [{**item, "uri": self.expose(str(item.get("uri", uri)))} for item in contents]
+            return result
+        contents = [{**item, "uri": self.expose(str(item.get("uri", uri)))} for item in result["contents"]]
+        return PassedOn(result | {"contents": contents})
 
     def get_prompt(self, name: str, context: Context, arguments: dict[str, str]) -> dict[str, Any]:
         """Fill in a prompt; its URIs as in `call_tool`."""

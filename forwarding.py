@@ -28,6 +28,7 @@ log = logging.getLogger("postern.upstream")
 
 ROUNDS_MAX = 20  # in which one call may ask
 SECRET_MIN = 6  # shorter ones would be found in every other word
+CACHING = frozenset({"ttlMs", "cacheScope"})  # what a grant shows may change at any moment
 OWN_META = "io.modelcontextprotocol/"  # belongs to one hop (MCP 2026-07-28, basic, "_meta")
 # Codes that speak of the hop between a server and us, and would mislead a client about its own: unknown method, wrong headers,
 # unsupported version.
@@ -58,12 +59,12 @@ class Forwarding:
         result = self._ask(connection, "tools/call", {"name": name, "arguments": arguments}, meta, call)
         return PassedOn(result | {"content": find_content(result)})
 
-    def read_resource(self, connection: Connection, uri: str, call: Call) -> list[dict[str, Any]]:
-        """The contents of `resources/read`, as they came."""
-        contents = self._ask(connection, "resources/read", {"uri": uri}, call.meta, call).get("contents")
-        if not are_objects(contents):
+    def read_resource(self, connection: Connection, uri: str, call: Call) -> dict[str, Any]:
+        """The result of `resources/read`, as it came, but for who may keep it how long: that is for us to say."""
+        result = self._ask(connection, "resources/read", {"uri": uri}, call.meta, call)
+        if not are_objects(result.get("contents")):
             raise UpstreamError("The server's answer has no contents.")
-        return contents
+        return PassedOn({name: value for name, value in result.items() if name not in CACHING})
 
     def get_prompt(self, connection: Connection, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
         """The result of `prompts/get`, as it came."""
@@ -75,12 +76,13 @@ class Forwarding:
     def complete(
         self, connection: Connection, ref: Mapping[str, Any], argument: Mapping[str, str], context: Mapping[str, str], call: Call
     ) -> dict[str, Any]:
-        """The `completion` of `completion/complete`; `context` holds the arguments that are known already."""
+        """The result of `completion/complete`, as it came; `context` holds the arguments that are known already."""
         params = {"ref": dict(ref), "argument": dict(argument)} | ({"context": {"arguments": dict(context)}} if context else {})
-        completion = self._ask(connection, "completion/complete", params, call.meta, call).get("completion")
+        result = self._ask(connection, "completion/complete", params, call.meta, call)
+        completion = result.get("completion")
         if not isinstance(completion, dict) or not isinstance(completion.get("values"), list):
             raise UpstreamError("The server's answer has no completion.")
-        return completion
+        return PassedOn(result)
 
     def stop(self) -> None:
         """End what goes on behind the clients' requests: the process is going down."""

@@ -76,14 +76,14 @@ def read_resource(toolbox: Any, caller: Any, request: Request, call: Call) -> di
     """Read a resource; an unknown one is named in the error (MCP, server/resources, "Error Handling")."""
     uri = request.params["uri"]
     try:
-        contents = toolbox.read_resource(caller, uri, call)
+        result = toolbox.read_resource(caller, uri, call)
     except ProtocolError as error:
         if error.code != RESOURCE_NOT_FOUND:
             raise
-        contents = None  # an older server says so
-    if contents is None:
+        result = None  # an older server says so
+    if result is None:
         raise ProtocolError(INVALID_PARAMS if request.modern else RESOURCE_NOT_FOUND, "Resource not found", {"uri": uri})
-    return {"contents": contents}
+    return result
 
 
 def get_prompt(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
@@ -94,8 +94,7 @@ def get_prompt(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[
 def complete(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[str, Any]:
     """Complete what a person is typing (MCP, server/utilities/completion)."""
     known = (request.params.get("context") or {}).get("arguments")
-    found = toolbox.complete(caller, request.params["ref"], request.params["argument"], call, filled_in=known)
-    return {"completion": found}
+    return toolbox.complete(caller, request.params["ref"], request.params["argument"], call, filled_in=known)
 
 
 def unless_paused(handler: Handler) -> Handler:

@@ -109,13 +109,13 @@ class Toolbox:
         """The templates of `resources/templates/list`."""
         return self.view(caller).listings["templates"]
 
-    def read_resource(self, caller: Caller, uri: str, call: Call) -> list[dict[str, Any]] | None:
-        """The contents of `resources/read`; None if this caller has no such resource. Contents of ours keep the URI asked for."""
+    def read_resource(self, caller: Caller, uri: str, call: Call) -> dict[str, Any] | None:
+        """The result of `resources/read`; None if this caller has no such resource. Contents of ours keep the URI asked for."""
         reader = self.view(caller).find_reader(uri)
         if reader is None:
             return None
-        contents = reader.read(self._context_of(reader.item, call))
-        return contents if reader.item.source else [{**item, "uri": uri} for item in contents]
+        found = reader.read(self._context_of(reader.item, call))
+        return found if reader.item.source else {"contents": [{**item, "uri": uri} for item in found]}
 
     # --- resources that clients want to hear of ---
 
@@ -155,7 +155,7 @@ class Toolbox:
             raise ProtocolError(INVALID_PARAMS, f"Missing argument: {missing[0]}")
         known = {argument for argument, _, _ in prompt.arguments}
         given = {key: value for key, value in arguments.items() if key in known}
-        answer = prompt.get(self._context_of(item, call), given)
+        answer = prompt.get(self._context_of(item, call), arguments if item.source else given)
         return answer if isinstance(answer, dict) else {"description": prompt.description, "messages": answer}
 
     def complete(
@@ -167,18 +167,18 @@ class Toolbox:
         *,
         filled_in: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """The `completion` of `completion/complete`: at most 100 values. Raises ProtocolError for an unknown reference."""
+        """The result of `completion/complete`: at most 100 values. Raises ProtocolError for an unknown reference."""
         view = self.view(caller)
         item = view.prompts.get(ref["name"]) if ref["type"] == "ref/prompt" else view.templates.get(ref["uri"])
         if item is None:
             raise ProtocolError(INVALID_PARAMS, "Unknown reference")
         if item.feature.complete is None:
-            return {"values": [], "total": 0, "hasMore": False}
+            return {"completion": {"values": [], "total": 0, "hasMore": False}}
         context = replace(self._context_of(item, call), filled_in=filled_in or {})
         answer = item.feature.complete(context, argument["name"], argument["value"])
         if isinstance(answer, dict):
             return answer
-        return {"values": answer[:100], "total": len(answer), "hasMore": len(answer) > 100}
+        return {"completion": {"values": answer[:100], "total": len(answer), "hasMore": len(answer) > 100}}
 
     # --- what stands behind them ---
 

@@ -24,7 +24,7 @@ class Reader:
     """What reads one URI, through which connection."""
 
     item: Item
-    read: Callable[[Context], list[dict[str, Any]] | None]
+    read: Callable[[Context], Any]  # answers contents; for another server's the whole result, or None
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Server:
     hidden: tuple[str, ...]  # the URIs and templates that the person has switched off
     open: tuple[str, ...]  # the templates that are shown
 
-    def read(self, context: Context, uri: str) -> list[dict[str, Any]] | None:
+    def read(self, context: Context, uri: str) -> dict[str, Any] | None:
         """Read a URI of the server's own that it does not list; None if it has none such, or if it is switched off."""
         return None if self.hides(uri) else read_there(self.source, context, uri)
 
@@ -114,7 +114,7 @@ class View:
         return self.servers[beginning], uri.removeprefix(beginning)
 
 
-def read_there(source: Source, context: Context, uri: str) -> list[dict[str, Any]] | None:
+def read_there(source: Source, context: Context, uri: str) -> dict[str, Any] | None:
     """Read from another server; None if it says, in the words of its era, that it has no such resource."""
     try:
         return source.read(context, uri)

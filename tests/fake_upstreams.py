@@ -105,10 +105,10 @@ class FakeForwarder:
         self.sent.append((connection.id, name, arguments))
         return self._answer(name, {"content": [text(f"{name} of {connection.name}")]})
 
-    def read_resource(self, connection: Connection, uri: str, call: Call) -> list[dict[str, Any]]:
+    def read_resource(self, connection: Connection, uri: str, call: Call) -> dict[str, Any]:
         """Read a resource."""
         self.sent.append((connection.id, uri))
-        return self._answer(uri, [{"uri": uri, "text": f"from {connection.name}"}])
+        return self._answer(uri, {"contents": [{"uri": uri, "text": f"from {connection.name}"}]})
 
     def get_prompt(self, connection: Connection, name: str, arguments: dict[str, str], call: Call) -> dict[str, Any]:
         """Fill in a prompt."""
@@ -120,4 +120,4 @@ class FakeForwarder:
     ) -> dict[str, Any]:
         """Complete a word."""
         self.sent.append((connection.id, dict(ref), dict(argument), dict(context)))
-        return {"values": ["one"], "total": 1, "hasMore": False}
+        return {"completion": {"values": ["one"], "total": 1, "hasMore": False}}

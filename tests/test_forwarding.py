@@ -167,6 +167,13 @@ def test_contents_that_are_none_are_an_error(db, vault, connection, contents):
         forwarding.read_resource(connection, "a:b", RequestCall(request_of(modern=True)))
 
 
+def test_contents_pass_with_all_that_comes_along_but_for_how_long_they_may_be_kept(db, vault, connection):
+    contents = {"contents": [{"uri": "a:b", "text": "x", "odd": [1]}], "_meta": {"x": 1}, "odd": None}
+    servers = Servers(lambda params, call: contents | {"ttlMs": 9, "cacheScope": "public"}, is_modern=True)
+    forwarding = Forwarding(db, vault, servers)
+    assert forwarding.read_resource(connection, "a:b", RequestCall(request_of(modern=True))) == contents
+
+
 @pytest.mark.parametrize("completion", [None, [], {"values": "a"}])
 def test_a_completion_that_is_none_is_an_error(db, vault, connection, completion):
     forwarding = Forwarding(db, vault, Servers(lambda params, call: {"completion": completion}, is_modern=True))
@@ -175,10 +182,11 @@ def test_a_completion_that_is_none_is_an_error(db, vault, connection, completion
 
 
 def test_what_is_known_already_goes_along_with_a_completion(db, vault, connection):
-    servers = Servers(lambda params, call: {"completion": {"values": ["b"]}}, is_modern=True)
+    answered = {"completion": {"values": ["b"]}, "_meta": {"x": 1}}
+    servers = Servers(lambda params, call: answered, is_modern=True)
     forwarding, call = Forwarding(db, vault, servers), RequestCall(request_of(modern=True))
     found = forwarding.complete(connection, {"type": "ref/prompt"}, {"name": "a", "value": ""}, {"x": "1"}, call)
-    assert found == {"values": ["b"]}
+    assert found == answered
     assert servers.received[0][1]["context"] == {"arguments": {"x": "1"}}
 
 

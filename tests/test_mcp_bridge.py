@@ -57,7 +57,7 @@ class FakeToolbox:
         return {"messages": []}
 
     def complete(self, caller, ref, argument, call):
-        return {"values": []}
+        return {"completion": {"values": []}}
 
     def find_tool(self, caller, name):
         return self.tools.get(name)

@@ -193,9 +193,9 @@ def test_a_damaged_secret_spoils_its_own_connection_only(house: House):
 def test_resources_of_two_connections_have_addresses_of_their_own(house: House):
     caller = house.caller("read_only")
     assert [item["uri"] for item in house.toolbox.list_resources(caller)] == ["shelf://top", "second-shelf+shelf://top"]
-    contents = house.toolbox.read_resource(caller, "second-shelf+shelf://top", Call())
-    assert contents == [{"uri": "second-shelf+shelf://top", "text": "dust"}]
-    assert house.toolbox.read_resource(caller, "shelf://book/Dune%20II", Call())[0]["text"] == "Dune II"
+    result = house.toolbox.read_resource(caller, "second-shelf+shelf://top", Call())
+    assert result == {"contents": [{"uri": "second-shelf+shelf://top", "text": "dust"}]}
+    assert house.toolbox.read_resource(caller, "shelf://book/Dune%20II", Call())["contents"][0]["text"] == "Dune II"
     assert house.toolbox.read_resource(caller, "shelf://book/a/b", Call()) is None
     assert house.toolbox.read_resource(caller, "third+shelf://top", Call()) is None
 
@@ -213,10 +213,10 @@ def test_a_prompt_gets_its_arguments_and_misses_none(house: House):
 def test_completion_answers_a_hundred_values_at_the_most(house: House):
     caller = house.caller()
     template = {"type": "ref/resource", "uri": "shelf://book/{title}"}
-    found = house.toolbox.complete(caller, template, {"name": "title", "value": "x"}, Call())
+    found = house.toolbox.complete(caller, template, {"name": "title", "value": "x"}, Call())["completion"]
     assert (len(found["values"]), found["total"], found["hasMore"]) == (100, 120, True)
     prompt = {"type": "ref/prompt", "name": "ask"}
-    assert house.toolbox.complete(caller, prompt, {"name": "title", "value": ""}, Call())["values"] == []
+    assert house.toolbox.complete(caller, prompt, {"name": "title", "value": ""}, Call())["completion"]["values"] == []
     with pytest.raises(ProtocolError, match="Unknown reference"):
         house.toolbox.complete(caller, {"type": "ref/prompt", "name": "who"}, {"name": "title", "value": ""}, Call())
 

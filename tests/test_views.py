@@ -142,8 +142,8 @@ def test_links_of_a_connection_with_a_prefix_can_be_read_back(house: GatewayHous
         5,
     ]
     assert got["structuredContent"] == {"uri": "note:1"}
-    contents = house.toolbox.read_resource(house.caller(), got["content"][1]["uri"], Call())  # though nobody lists it
-    assert contents == [{"uri": "two+note:1", "text": "from Two"}]
+    result = house.toolbox.read_resource(house.caller(), got["content"][1]["uri"], Call())  # though nobody lists it
+    assert result == {"contents": [{"uri": "two+note:1", "text": "from Two"}]}
     assert house.forward.sent[-1] == (second.id, "note:1")
 
 
@@ -169,12 +169,12 @@ def test_reading_keeps_what_a_server_answers_and_prefixes_only_where_it_must(hou
     folder = [{"uri": "dir:a", "text": "", "_meta": {"x": None}}, {"uri": "dir:a/b", "text": "b"}]
     house.add("One", FakeServer(resources=[{"uri": "dir:a", "name": "a"}]))
     house.add("Two", FakeServer(resources=[{"uri": "dir:a", "name": "a"}]))
-    house.forward.results["dir:a"] = folder
-    assert house.toolbox.read_resource(house.caller(), "dir:a", Call()) is folder
-    assert house.toolbox.read_resource(house.caller(), "two+dir:a", Call()) == [
-        folder[0] | {"uri": "two+dir:a"},
-        folder[1] | {"uri": "two+dir:a/b"},
-    ]
+    answered = {"contents": folder, "_meta": {"x": 1}, "odd": [None]}
+    house.forward.results["dir:a"] = answered
+    assert house.toolbox.read_resource(house.caller(), "dir:a", Call()) is answered
+    assert house.toolbox.read_resource(house.caller(), "two+dir:a", Call()) == answered | {
+        "contents": [folder[0] | {"uri": "two+dir:a"}, folder[1] | {"uri": "two+dir:a/b"}]
+    }
 
 
 @pytest.mark.parametrize("code", [-32002, -32602])
@@ -253,10 +253,10 @@ def test_prompts_and_completions_pass_under_the_servers_own_names(house: Gateway
         house.toolbox.get_prompt(caller, "two_my_ask", {}, Call())
     typed = {"name": "who", "value": "o"}
     ref = {"type": "ref/prompt", "name": "two_my_ask"}
-    assert house.toolbox.complete(caller, ref, typed, Call(), filled_in={"a": "b"})["values"] == ["one"]
+    assert house.toolbox.complete(caller, ref, typed, Call(), filled_in={"a": "b"})["completion"]["values"] == ["one"]
     house.toolbox.complete(caller, {"type": "ref/resource", "uri": "two+dir:{x}"}, {"name": "x", "value": ""}, Call())
     assert house.forward.sent == [
-        (second.id, "my ask", {"who": "me"}),
+        (second.id, "my ask", {"who": "me", "other": "x"}),  # its server knows what it takes
         (second.id, {"type": "ref/prompt", "name": "my ask"}, typed, {"a": "b"}),
         (second.id, {"type": "ref/resource", "uri": "dir:{x}"}, {"name": "x", "value": ""}, {}),
     ]

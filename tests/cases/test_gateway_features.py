@@ -112,7 +112,8 @@ def test_g06_what_is_not_in_the_profile_looks_like_what_does_not_exist(house: Ga
         with pytest.raises(ProtocolError) as refused:
             house.toolbox.call_tool(caller, name, {}, Call())
         assert (refused.value.code, refused.value.message) == (-32602, "Unknown tool")
-    assert house.toolbox.read_resource(caller, "two+a:b", Call()) == [{"uri": "two+a:b", "text": "from One"}]  # One's to answer
+    result = house.toolbox.read_resource(caller, "two+a:b", Call())
+    assert result == {"contents": [{"uri": "two+a:b", "text": "from One"}]}  # One's to answer
     assert {sent[0] for sent in house.forward.sent} != {second.id}
 
 
