@@ -109,10 +109,10 @@ def open_database(url: str, *, creates: bool = True) -> Database:
         if creates:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | (os.O_CREAT if creates else 0), 0o600))
-    except FileNotFoundError:
-        where = "run this in the folder of your Postern, or start a new one with `make run`"
-        raise ConfigError(f"{path} is not there, and so not up to date; {where}") from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not creates:
+            where = "run this in the folder of your Postern, or start a new one with `make run`"
+            raise ConfigError(f"{path} is not there, and so not up to date; {where}") from None
         raise ConfigError(f"the database file {path} cannot be opened: {error.strerror}") from None
     return Database(path)
 
