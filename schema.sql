@@ -226,6 +226,7 @@ CREATE TABLE grant_feature_sets (
     feature_set_id TEXT NOT NULL REFERENCES feature_sets (id) ON DELETE CASCADE,
     PRIMARY KEY (grant_id, feature_set_id)
 );
+CREATE INDEX grant_feature_sets_by_set ON grant_feature_sets (feature_set_id);
 
 
 -- 5. How they come in ------------------------------------------------------------------------------------------------
@@ -248,6 +249,7 @@ CREATE TABLE authorization_requests (
 );
 CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
 CREATE INDEX authorization_requests_by_challenge ON authorization_requests (code_challenge); -- has one come before?
+CREATE INDEX authorization_requests_by_client ON authorization_requests (client_id);
 
 -- store/sessions.py
 -- One approved sign-in of a client: a family of tokens that lives and dies together.
@@ -277,6 +279,7 @@ CREATE TABLE codes (
     used_at        INTEGER                                -- null: never redeemed
 );
 CREATE INDEX codes_by_session ON codes (session_id);
+CREATE INDEX codes_by_client ON codes (client_id);
 
 -- store/tokens.py
 -- Access and refresh tokens. Two tokens with one parent are siblings: the answer to a refresh that was sent twice.
@@ -568,6 +571,7 @@ CREATE TABLE upstream_visits (
     used_at         INTEGER                               -- null: nobody has come back
 );
 CREATE INDEX upstream_visits_by_registration ON upstream_visits (registration_id);
+CREATE INDEX upstream_visits_by_connection ON upstream_visits (connection_id);
 CREATE INDEX upstream_visits_by_expiry ON upstream_visits (expires_at);
 
 -- store/upstream_signins.py
@@ -587,3 +591,4 @@ CREATE TABLE upstream_signins (
     refresher       TEXT,                                 -- who refreshes just now, a random id; null: nobody
     refresher_until INTEGER                               -- after this anybody may
 );
+CREATE INDEX upstream_signins_by_registration ON upstream_signins (registration_id);

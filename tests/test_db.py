@@ -318,6 +318,24 @@ def test_a_profile_of_before_gets_a_core_set_and_its_grants_keep_theirs(tmp_path
     old.close()
 
 
+def test_what_refers_to_a_row_is_found_by_an_index(db: Database):
+    """When a row goes, SQLite looks for what refers to it: in the whole table, unless there is an index for that."""
+    found = 0
+    for (table,) in db.query("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        indexes = [
+            [column["name"] for column in db.query(f"PRAGMA index_info({index['name']})")]
+            for index in db.query(f"PRAGMA index_list({table})")
+            if not index["partial"]
+        ]
+        references: dict[int, list[str]] = {}
+        for row in db.query(f"PRAGMA foreign_key_list({table})"):
+            references.setdefault(row["id"], []).append(row["from"])
+        for columns in references.values():
+            found += 1
+            assert any(set(index[: len(columns)]) == set(columns) for index in indexes), f"{table} by {columns}"
+    assert found > 30
+
+
 def test_every_released_schema_is_frozen():
     assert sorted((ROOT / "tests" / "schema").glob("*.sql")), "freeze schema.sql under tests/schema/ with each release"
 
