@@ -19,8 +19,8 @@ DATA = frozenset({"const", "enum", "default", "examples"})  # no schema inside
 PATTERNS = frozenset({"pattern", "patternProperties", "propertyNames", "unevaluatedProperties"})
 # What turns to its opposite, or may, where a schema inside it accepts more than it should.
 DELICATE = frozenset({"not", "oneOf", "if", "then", "else", "contains", "minContains", "maxContains"})
-SHOWN = 80  # characters of a value, in a sentence about it
 MOVING = frozenset({"$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef"})
+SHOWN = 80  # characters of a value, in a sentence about it
 
 
 class Checker(Protocol):

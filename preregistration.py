@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from client_trust import check_registration
 from config import Settings
@@ -28,22 +29,10 @@ def add_client(
 ) -> tuple[Client, str | None]:
     """Make a preregistered client, under the same rules as any registration; answers it, and its secret this once.
 
-    With the same random part it is the same client, so that a form that is sent twice makes one.
-    Raises InvalidInput with a sentence for each field that has to be mended.
+    With the same random part it is the same client, so that a form that is sent twice makes one. Raises InvalidInput with a
+    sentence for the field that has to be mended.
     """
-    wanted = {
-        "client_name": name.strip(),
-        "redirect_uris": list(redirect_uris),
-        "token_endpoint_auth_method": "client_secret_basic" if has_secret else "none",
-    }
-    if not wanted["client_name"]:
-        raise InvalidInput("Please look at the marked fields.", {"client_name": "This is needed."})
-    try:
-        metadata = check_registration(wanted, settings)
-    except InvalidRedirectUri as error:
-        raise InvalidInput("Please look at the marked fields.", {"redirect_uris": error.description}) from None
-    except InvalidClientMetadata as error:
-        raise InvalidInput("Please look at the marked fields.", {"client_name": error.description}) from None
+    metadata = read_metadata(settings, name, redirect_uris, has_secret=has_secret)
     random_part = random_part or new_token("")
     secret = "mcp_cs_" + random_part if has_secret else None
     client = Client(
@@ -58,6 +47,28 @@ def add_client(
     )
     made = find_client(db, client.id)
     if made and replace(made, created_at=now, approved_at=None) != client:
-        raise InvalidInput("Please look at the marked fields.", {"client_name": MADE_ALREADY})
+        raise mistake("client_name", MADE_ALREADY)
     put_client(db, client)
     return client, secret
+
+
+def read_metadata(settings: Settings, name: str, redirect_uris: Sequence[str], *, has_secret: bool) -> dict[str, Any]:
+    """What the owner typed as a registration would say it, checked. Raises InvalidInput."""
+    wanted = {
+        "client_name": name.strip(),
+        "redirect_uris": list(redirect_uris),
+        "token_endpoint_auth_method": "client_secret_basic" if has_secret else "none",
+    }
+    if not wanted["client_name"]:
+        raise mistake("client_name", "This is needed.")
+    try:
+        return check_registration(wanted, settings)
+    except InvalidRedirectUri as error:
+        raise mistake("redirect_uris", error.description) from None
+    except InvalidClientMetadata as error:
+        raise mistake("client_name", error.description) from None
+
+
+def mistake(field: str, sentence: str) -> InvalidInput:
+    """What has to be mended in one field."""
+    return InvalidInput("Please look at the marked fields.", {field: sentence})

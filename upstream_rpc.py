@@ -37,6 +37,7 @@ NOT_TO_BE_CANCELLED = ("initialize", "server/discover")  # MCP 2025-11-25, basic
 DECLARABLE = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 ASKABLE = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 
+
 @dataclass(eq=False)
 class Exchange:
     """One request of ours: what goes out, and what came for it. `asked` counts the server's questions during it."""

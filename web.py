@@ -195,8 +195,6 @@ def check_body_whole() -> None:
         raise RequestEntityTooLarge
 
 
-
-
 def csrf_token() -> str:
     """The token that this browser's forms carry: bound to its cookie, so that nothing needs to be stored."""
     return state().vault.mac("csrf", browser_cookie())

@@ -14,7 +14,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "9": "app cli gunicorn.conf",
-    "8.9": "gateway",
     "8.7": "emulation",
     "8.5": "smoke",
     "8": (
@@ -56,7 +55,7 @@ FLOORS = {
     "2.5": "store.revisions tools",
     "2": "contexts db plain_browser sources",
     "1.5": "channels",
-    "1": "callback children config crypto db_postgres fetch joint_fetches",
+    "1": "callback children config crypto fetch joint_fetches",
     "0.5": "carrier child_folders child_pipes gate_worker upstream_messages warden",
     "0": (
         "addresses argument_checks assistants challenges errors event_lines fitting gate_io jail lead mcp_inbound "
@@ -80,6 +79,7 @@ MAY_IMPORT = {  # module -> the only files that may
     "socket": "fetch wire carrier streams mcp_http gate_io gate_worker",  # from carrier on they open none
 }
 TAKEN = sys.stdlib_module_names | importlib.metadata.packages_distributions().keys()
+FUNCTION_LINES, FILE_LINES = 40, 350
 SQL = re.compile(r"(?s)\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|PRAGMA|BEGIN|CREATE|ALTER|DROP)\s")
 
 
@@ -146,6 +146,28 @@ def is_sql(node: ast.AST) -> bool:
 
 def test_every_file_keeps_to_its_floor():
     assert find_faults(read_modules(ROOT)) == []
+
+
+def test_each_name_is_on_one_floor_only_and_is_that_of_a_file():
+    named = [name for names in FLOORS.values() for name in names.split()]
+    assert sorted(named) == sorted(set(named))
+    files = read_modules(ROOT).keys() | {"store.*", "connectors.*"}
+    assert set(named) - files == set()
+
+
+def test_the_map_in_the_readme_names_every_file_of_the_root_and_no_other():
+    table = (ROOT / "README.md").read_text().split("## The map")[1].split("## ")[0]
+    assert set(re.findall(r"`(\w[\w.]*\.py)`", table)) == {path.name for path in ROOT.glob("*.py")}
+
+
+def test_no_function_and_no_file_is_too_long():
+    """Connectors may have longer files: what they say of their arguments takes its lines."""
+    modules = read_modules(ROOT)
+    nodes = [node for tree in modules.values() for node in ast.walk(tree)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert [node.name for node in functions if node.end_lineno - node.lineno >= FUNCTION_LINES] == []
+    longest = {name: tree.body[-1].end_lineno for name, tree in modules.items() if not name.startswith("connectors.")}
+    assert [name for name, lines in longest.items() if lines > FILE_LINES] == []
 
 
 @pytest.mark.parametrize(
