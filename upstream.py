@@ -13,20 +13,20 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contexts import DEFAULT_LOG_LEVEL, LOG_LEVELS
 from crypto import Unreadable, Vault, new_id
 from db import Database
 from definitions import find_target
-from errors import PosternError, UpstreamError, UpstreamRefused, trace
+from errors import PosternError, ToolError, UpstreamError, trace
 from links import Authorizer, Greeting, HttpTarget, Link, StdioTarget
 from store.connections import Connection, find_connection, list_secrets
 from store.upstreams import list_current
 from tools import Call
 from upstream_endpoint import Unreachable
+from upstream_levels import ToldLevel
 from upstream_opener import Opener
 from upstream_rpc import declare
 
@@ -45,14 +45,10 @@ FindTarget = Callable[[str, Mapping[str, Any], Mapping[str, str]], HttpTarget | 
 
 @dataclass(eq=False)
 class Session:
-    """A link in the pool. One that is `dismissed` is closed when its last user leaves.
-
-    `level` is the log level that its server was told, with the greeting of that time: who has begun anew knows it no more.
-    """
+    """A link in the pool. One that is `dismissed` is closed when its last user leaves."""
 
     link: Link
-    level: tuple[Greeting | None, str] = (None, "")
-    telling: threading.Lock = field(default_factory=threading.Lock)  # held by whoever changes the level
+    level: ToldLevel = field(default_factory=ToldLevel)
     users: int = 0
     used_at: float = 0
     is_dismissed: bool = False
@@ -100,7 +96,7 @@ class Upstreams:
     def request(self, connection: Connection, method: str, params: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """Ask a connection's server and wait: see `links.Link.request`."""
         with self.lend(connection, call) as session:
-            set_level(session, call)
+            session.level.tell(session.link, call)
             return session.link.request(method, params, call)
 
     def greeting(self, connection: Connection, call: Call | None = None) -> Greeting:
@@ -247,6 +243,9 @@ class Upstreams:
             secrets = list_secrets(self._db, self._vault, connection.id)
         except Unreadable:
             raise UpstreamError("What is kept for this connection cannot be read. Please fill in its secrets again.") from None
+        current = find_connection(self._db, connection.id)  # after its secrets: new ones must not go to an old address
+        if current is not None and current.updated_at > connection.updated_at:
+            raise ToolError("This connection was changed a moment ago. Please try again.")
         target = self._find_target(connection.connector, connection.settings, secrets)
         authorizer = self._authorizer(connection)
 
@@ -313,25 +312,6 @@ class Upstreams:
                 self.tidy()
             except Exception as error:  # the next time may succeed
                 log.error("tidying failed: %s", trace(error))
-
-
-def set_level(session: Session, call: Call) -> None:
-    """Let a server of the handshake era know which log lines its caller has asked for; in the other era each request says so.
-
-    All callers share the session, so it is told the lowest level that any of them has named, and none above what those get who
-    have named none: what is too much for one of them is left out on the way to its client.
-    """
-    greeting, wanted = session.link.greeting, call.chosen_log_level
-    if wanted is None or greeting.is_modern or "logging" not in greeting.capabilities:
-        return
-    with session.telling:  # of two who choose at the same moment, the second one sees what the first has chosen
-        told = session.level[1] if session.level[0] is greeting else None
-        level = min(wanted, told or DEFAULT_LOG_LEVEL, DEFAULT_LOG_LEVEL, key=LOG_LEVELS.index)
-        if level == told:
-            return
-        session.level = (greeting, level)
-        with suppress(UpstreamError, UpstreamRefused):  # the call itself may go well all the same
-            session.link.request("logging/setLevel", {"level": level}, Call())
 
 
 def dismiss(place: Place) -> list[Session]:

@@ -50,7 +50,7 @@ FLOORS = {
     "2.97": "upstream_watch",
     "2.95": "upstream_listen",
     "2.9": "upstream_greeting upstream_posts",
-    "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_rpc",
+    "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_levels upstream_rpc",
     "2.7": "errands links service_calls service_messages service_pages",
     "2.5": "store.revisions tools",
     "2": "contexts db plain_browser sources",

@@ -16,6 +16,7 @@ from test_upstream_http import CALL, DONE, Key
 from test_upstream_sse import FakeSse
 
 import upstream
+import upstream_levels
 from accounts import add_account
 from errors import Cancelled, SignInNeeded, ToolError, UpstreamError, UpstreamRefused
 from fetch import Fetcher
@@ -27,6 +28,7 @@ from store.upstreams import set_enabled
 from tools import Call
 from upstream import Upstreams, declare
 from upstream_endpoint import Unreachable
+from upstream_levels import BriefCall
 from upstream_opener import Opener
 
 
@@ -198,6 +200,21 @@ def test_secrets_go_to_their_own_connection_only(pool, opener, db, vault):
         pool.request(get_connection(db, user.id, identity), "ping", {}, Call())
     sent = [(link.opened[1].url, dict(link.opened[1].headers)) for link in opener.links]
     assert sent == [("http://one/", {"api_key": "key-of-one"}), ("http://two/", {"api_key": "key-of-two"})]
+
+
+def test_a_new_secret_does_not_go_to_an_old_address(pool, opener, db, vault):
+    user = add_account(db, vault, "alice", "a fine long password", now=NOW)
+    with db.write() as run:
+        identity = insert_connection(run, vault, user.id, Draft("remote_http", "one", {"url": "http://old/"}), NOW)
+    before = get_connection(db, user.id, identity)  # as a request has it that began before the change
+    after = Draft("remote_http", "one", {"url": "http://new/"}, {"api_key": "new"})
+    update_connection(db, vault, user.id, identity, after, now=NOW)
+    with pytest.raises(ToolError, match=r"^This connection was changed a moment ago\. Please try again\.$"):
+        pool.request(before, "ping", {}, Call())
+    assert opener.links == []
+    pool.request(get_connection(db, user.id, identity), "ping", {}, Call())  # at once: nobody failed to reach its server
+    (link,) = opener.links
+    assert (link.opened[1].url, link.opened[1].headers) == ("http://new/", {"api_key": "new"})
 
 
 def test_a_changed_connection_gets_a_new_session_and_the_old_one_ends_after_its_last_user(pool, opener):
@@ -388,10 +405,52 @@ def test_of_two_who_choose_at_the_same_moment_the_lower_level_stays(pool, opener
                 other.join(0.1)
             return super().index(level)
 
-    monkeypatch.setattr(upstream, "LOG_LEVELS", Levels(upstream.LOG_LEVELS))
+    monkeypatch.setattr(upstream_levels, "LOG_LEVELS", Levels(upstream_levels.LOG_LEVELS))
     pool.request(connection(), "tools/call", CALL, Reader("info"))
     other.join()
     assert opener.links[0].levels[-1] == "debug"
+
+
+def silent_about_levels(call: Call, until: Callable[[], bool] = lambda: False) -> Any:
+    """A server that never answers `logging/setLevel`, as a link waits for one."""
+    while isinstance(call, BriefCall) and not until():
+        call.check_cancelled()
+        time.sleep(0.001)
+    return DONE
+
+
+def test_a_server_that_is_silent_about_its_level_holds_no_call_up_for_long(pool, opener, monkeypatch):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    monkeypatch.setattr(upstream_levels, "ANSWER_SECONDS", 0.01)
+    pool.request(connection(), "ping", {}, Call())
+    opener.links[0].act = silent_about_levels
+    assert pool.request(connection(), "tools/call", CALL, Reader("debug")) == DONE
+    assert opener.links[0].levels == ["debug"]
+
+
+def test_who_waits_for_a_level_can_give_up(pool, opener, monkeypatch):
+    monkeypatch.setattr(FakeLink, "greeting", logging_greeting())
+    pool.request(connection(), "ping", {}, Call())
+    link, gone = opener.links[0], threading.Event()
+    asked = threading.Event()
+
+    def act(call: Call) -> Any:
+        asked.set()
+        return silent_about_levels(call, gone.is_set)
+
+    link.act, first, second = act, Reader("info"), Reader("debug")
+    other = threading.Thread(target=pool.request, args=(connection(), "tools/call", CALL, first))
+    other.start()
+    assert asked.wait(5)
+    second.cancelled.set()
+    with pytest.raises(Cancelled):  # while the first one still waits for the server
+        pool.request(connection(), "tools/call", CALL, second)
+    assert link.levels == ["info"]
+    gone.set()
+    other.join()
+    link.act, third = lambda call: silent_about_levels(call, third.cancelled.set), Reader("debug")
+    with pytest.raises(Cancelled):
+        pool.request(connection(), "tools/call", CALL, third)
 
 
 # --- servers that fail ---
