@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.clickup.api import Api, Request
+from connectors.clickup.api import Api, Request, objects
 from errors import ToolError
 
 MAX_ROUNDS = 4  # a doc is in a folder, which is in a space
@@ -46,11 +46,20 @@ def targets_of(request: Request) -> list[Target]:
     return [Target(IN_PATH[name], str(request.ids[name]), str(workspace)) for name in names if name in IN_PATH]
 
 
+def tags_of(request: Request) -> list[tuple[Target, str]]:
+    """The tags that a request gives to a task, each with what tells the space: ClickUp makes those that it does not have."""
+    if request.method == "POST" and request.path == "/v2/task/{task_id}/tag/{tag_name}":
+        return [(targets_of(request)[0], request.ids["tag_name"])]
+    if request.method == "POST" and request.path == "/v2/list/{list_id}/task":
+        return [(targets_of(request)[0], tag) for tag in request.json.get("tags", [])]
+    return []
+
+
 class Access:
     """The rules of one connection, and what they let through during one call."""
 
     def __init__(self, api: Api):
-        self._api, self._allowed = api, set[Target]()
+        self._api, self._allowed, self._tagged = api, set[Target](), set[tuple[Target, str]]()
 
     def check_writing(self) -> None:
         """Raise ToolError if this connection only reads."""
@@ -69,6 +78,21 @@ class Access:
         if refused:
             raise refusal(refused)
         self._allowed |= set(wanted)
+
+    def check_tags(self, tags: Iterable[tuple[Target, str]]) -> None:
+        """Raise ToolError if a space that may not be written to would get a tag that it does not have yet."""
+        wanted = [pair for pair in dict.fromkeys(tags) if pair not in self._tagged] if self._api.settings.selective else []
+        homes = list(dict.fromkeys(home for home, _ in wanted))
+        answers = self._api.get_all([self._look_up(home) for home in homes], kind="now")
+        spaces = {home: place_in(answer, "space") for home, answer in zip(homes, answers, strict=True)}
+        closed = [space for space in dict.fromkeys(spaces.values()) if not self._is_named(space)]
+        answers = self._api.get_all([Request("GET", SPACE_TAGS, {"space_id": space.id}) for space in closed], kind="now")
+        names = {space: tag_names(answer) for space, answer in zip(closed, answers, strict=True)}
+        for home, tag in wanted:
+            known = names.get(spaces[home])
+            if known is not None and tag.casefold() not in map(str.casefold, known):
+                raise new_tag(tag, spaces[home], known)
+        self._tagged |= set(wanted)
 
     def _find_refused(self, wanted: list[Target]) -> list[Target]:
         """Those targets that are in no allowed place, after as many look-ups as it takes."""
@@ -109,6 +133,7 @@ class Access:
         return home if place.kind == "task" and self._is_named(home) else place_in(answer, "space")
 
 
+SPACE_TAGS = "/v2/space/{space_id}/tag"
 LOOK_UPS = {
     "task": ("/v2/task/{task_id}", "task_id"),
     "list": ("/v2/list/{list_id}", "list_id"),
@@ -126,6 +151,11 @@ def place_in(answer: Any, kind: str) -> Target:
     return Target(kind, str(found)) if found else NOWHERE
 
 
+def tag_names(answer: Any) -> list[str]:
+    """The names of a space's tags."""
+    return [str(tag.get("name")) for tag in objects(answer, "tags")]
+
+
 def refusal(refused: list[Target]) -> ToolError:
     """The sentence for what may not be written to."""
     names = ", ".join(f"{target.kind} {target.id}".strip() for target in refused[:5])
@@ -133,4 +163,12 @@ def refusal(refused: list[Target]) -> ToolError:
     return ToolError(
         f"This connection writes in some spaces and lists only, and these are not in them: {names}{more}. "
         "Nothing was changed. Its person can allow more in the connection's settings."
+    )
+
+
+def new_tag(tag: str, space: Target, known: list[str]) -> ToolError:
+    """The sentence for a tag that would be made where nothing may be."""
+    return ToolError(
+        f"Space {space.id} has no tag “{tag}”, and this connection may not make one there. Nothing was changed. "
+        f"It has: {', '.join(known[:50]) or 'none'}."
     )

@@ -12,7 +12,11 @@ from connectors.clickup.api import Api, Request, objects
 from connectors.clickup.places import find_place
 from connectors.clickup.plans import Step, Steps, reads, writes
 from connectors.clickup.shapes import FieldId, Fresh, ListId, Path, TaskId
+from connectors.clickup.task_reading import get_task
+from errors import ToolError
 from fitting import Answer, compact
+
+RELATIONSHIPS = ("tasks", "list_relationship")  # types of fields whose value is other tasks
 
 
 class FieldOption(TypedDict):
@@ -65,7 +69,7 @@ def task_custom_field_set_value(
     """Set a custom field of a ClickUp task."""
     ids = {"task_id": taskId, "field_id": fieldId}
     request = Request("POST", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId), {"value": value})
-    yield Step(request, f"set field {fieldId} of task {taskId}", linked_tasks(value))
+    yield Step(request, f"set field {fieldId} of task {taskId}", links_in(value, find_field(api, taskId, fieldId)))
     return {"summary": f"Set field {fieldId} of task {taskId}."}
 
 
@@ -74,15 +78,33 @@ def task_custom_field_clear_value(api: Api, taskId: TaskId, fieldId: FieldId) ->
     """Make a custom field of a ClickUp task empty."""
     ids = {"task_id": taskId, "field_id": fieldId}
     request = Request("DELETE", "/v2/task/{task_id}/field/{field_id}", ids, api.task_query(taskId))
-    yield Step(request, f"clear field {fieldId} of task {taskId}")
+    yield Step(request, f"clear field {fieldId} of task {taskId}", links_of(find_field(api, taskId, fieldId)))
     return {"summary": f"Cleared field {fieldId} of task {taskId}."}
 
 
-def linked_tasks(value: Any) -> tuple[Target, ...]:
+def find_field(api: Api, task_id: str, field_id: str) -> dict[str, Any]:
+    """A field of a task as it is now, where it decides what else a change of it changes."""
+    if not api.settings.selective:
+        return {}
+    fields = objects(get_task(api, task_id, fresh=True), "custom_fields")
+    return next((item for item in fields if str(item.get("id")) == field_id), {})
+
+
+def links_in(value: Any, field: dict[str, Any]) -> tuple[Target, ...]:
     """The tasks that a relationship begins or ends with: they show it, too. (People stand there as numbers, tasks as texts.)"""
-    lists = [value.get(name) for name in ("add", "rem")] if isinstance(value, dict) else []
+    is_link = field.get("type") in RELATIONSHIPS
+    lists = [value.get(name, []) for name in ("add", "rem")] if isinstance(value, dict) else []
     items = [item for found in lists if isinstance(found, list) for item in found]
-    return tuple(Target("task", item) for item in items if isinstance(item, str))
+    tasks = [str(item) for item in items if isinstance(item, str) or (is_link and type(item) is int)]
+    if is_link and (not lists or value.keys() - {"add", "rem"} or len(tasks) < len(items)):
+        raise ToolError("A relationship is set by {add: [], rem: []} with ids of tasks. Nothing was changed.")
+    return tuple(Target("task", task_id) for task_id in tasks)
+
+
+def links_of(field: dict[str, Any]) -> tuple[Target, ...]:
+    """The tasks that a relationship has now: clearing it ends it for them, too."""
+    tasks = objects(field, "value") if field.get("type") in RELATIONSHIPS else []
+    return tuple(Target("task", str(task.get("id"))) for task in tasks)
 
 
 def show_custom_field(item: dict[str, Any]) -> dict[str, Any]:

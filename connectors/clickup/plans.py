@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from connectors.clickup.access import Access, Target, targets_of
+from connectors.clickup.access import Access, Target, tags_of, targets_of
 from connectors.clickup.api import Api, Request
 from errors import FetchError, ToolError
 from fitting import Answer, fit
@@ -175,6 +175,7 @@ def check(access: Access, wanted: Any) -> None:
         if not step.targets:
             access.check([])
     access.check(target for step in list_steps(wanted) for target in step.targets)
+    access.check_tags(tag for step in list_steps(wanted) for tag in tags_of(step.request))
 
 
 def take(api: Api, access: Access, wanted: Any, done: list[str]) -> Any:

@@ -23,6 +23,8 @@ TEMPLATE_PARTS = (
     "old_subtask_assignees",
 )  # fmt: skip
 
+REACHING = ("automation", "external_dependencies", "relationships")  # those that change, or later may, what is elsewhere
+
 
 class FolderOutcome(Outcome):
     """What became of a folder."""
@@ -93,6 +95,8 @@ def list_create_from_template(
     """Create a list from a template, in a ClickUp folder or right in a space."""
     kind, place_id = find_container(api, spaceId, folderId, path)
     options = dict.fromkeys(TEMPLATE_PARTS, useTemplateOptions) | {"return_immediately": False}
+    if api.settings.selective:
+        options |= dict.fromkeys(REACHING, False)  # they are no targets that could be looked up
     request = Request(
         "POST",
         f"/v2/{kind}/{{{kind}_id}}/list_template/{{template_id}}",

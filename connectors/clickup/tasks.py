@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from hashlib import sha256
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
@@ -353,9 +354,7 @@ def too_large(max_bytes: int) -> ToolError:
 
 def encode_file(filename: str, media_type: str, content: bytes) -> tuple[bytes, str]:
     """A form with one file (RFC 7578), and its content type."""
-    boundary = "postern-" + base64.b16encode(filename.encode()[:8]).decode().lower()
-    while boundary.encode() in content:
-        boundary += "-x"
+    boundary = "postern-" + sha256(content).hexdigest()[:32]  # what it is made of cannot hold it
     disposition = f'Content-Disposition: form-data; name="attachment"; filename="{filename}"'
     head = f"--{boundary}\r\n{disposition}\r\nContent-Type: {media_type}\r\n\r\n"
     return head.encode() + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

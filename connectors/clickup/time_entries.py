@@ -87,7 +87,7 @@ def task_timer_stop(api: Api, taskId: TaskId) -> Steps:
     if real_task_id(api, taskId) != (found := task_id_of(running)):
         raise ToolError(f"The timer does not run on task {taskId}, but on {f'task {found}' if found else 'no task'}.")
     request = entry_request(api, "POST", "/stop", None, None)
-    answer = yield Step(request, f"stop the timer on task {taskId}", (Target("task", taskId),))
+    answer = yield Step(request, f"stop the timer on task {taskId}", (Target("task", found),))
     return {"summary": f"Stopped the timer on task {taskId}.", "entry": show_entry(data_of(answer))}
 
 

@@ -305,6 +305,7 @@ def create_task(fake: FakeClickUp, sent: Sent) -> Any:
         due_date=str(body["due_date"]) if body.get("due_date") else None,
         priority=priority(body.get("priority")),
     )
+    make_tags(fake, fake.tasks[task_id]["space"]["id"], body.get("tags", []))
     return fake.tasks[task_id]
 
 
@@ -350,7 +351,15 @@ def delete_task(fake: FakeClickUp, sent: Sent) -> Any:
 def add_tag(fake: FakeClickUp, sent: Sent) -> Any:
     task = find_task(fake, sent)
     task["tags"] = [*[tag for tag in task["tags"] if tag["name"] != sent.ids[1]], {"name": sent.ids[1]}]
+    make_tags(fake, task["space"]["id"], [sent.ids[1]])
     return {}
+
+
+def make_tags(fake: FakeClickUp, space: str, names: list[str]) -> None:
+    """ClickUp makes the tags that a space does not have yet."""
+    tags = fake.spaces[space]["tags"]
+    known = {tag["name"].casefold() for tag in tags}
+    tags += [{"name": name, "tag_fg": "#000000", "tag_bg": "#000000"} for name in names if name.casefold() not in known]
 
 
 def remove_tag(fake: FakeClickUp, sent: Sent) -> Any:

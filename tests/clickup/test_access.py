@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -419,3 +420,104 @@ def test_a_page_has_to_be_in_the_doc_that_is_named_with_it(make_world, name, arg
     assert said == f"Doc {world.doc} has no page {secret}. Nothing was changed."
     assert world.fake.writes() == []
     assert world.do(name, docId=world.doc, **arguments(world.subpage))["done"] is True
+
+
+TAGGED = {
+    "task_create": lambda w, tag: {"listId": w.list, "name": "x", "tags": [tag]},
+    "subtask_create": lambda w, tag: {"listId": w.list, "parentTaskId": w.task, "name": "x", "tags": [tag]},
+    "task_update": lambda w, tag: {"taskId": w.task, "tags": [tag, "urgent"], "name": "x"},
+    "task_tag_add": lambda w, tag: {"taskId": "DEV-42", "tags": ["urgent", tag]},
+    "task_tag_add_bulk": lambda w, tag: {"tasks": [{"taskId": w.task}, {"taskId": w.other_task}], "defaults": {"tags": [tag]}},
+    "task_create_bulk": lambda w, tag: {"tasks": [{"name": "x"}], "defaults": {"listId": w.list, "tags": [tag]}},
+    "task_update_bulk": lambda w, tag: {"tasks": [{"taskId": w.other_task, "tags": [tag]}]},
+    "subtask_create_bulk": lambda w, tag: {"subtasks": [{"name": "x", "listId": w.list, "parentTaskId": w.task, "tags": [tag]}]},
+}
+
+
+@pytest.mark.parametrize("name", TAGGED)
+@pytest.mark.parametrize(
+    ("tag", "place", "is_allowed"), [("Urgent", "list", True), ("new", "space", True), ("new", "list", False)]
+)
+def test_a_space_gets_a_new_tag_only_if_it_may_be_written_to(make_world, name, tag, place, is_allowed):
+    """Making one there with space_tag_create is refused as well."""
+    world = make_world()
+    allow(world, **{f"write{place.title()}s": getattr(world, place)})
+    before = copy.deepcopy(world.fake.spaces[world.space])
+    answer = attempt(world, name, {**TAGGED[name](world, tag), "confirm": "yes"})
+    if is_allowed:
+        assert answer["done"] is True
+    else:
+        assert answer == (
+            f"Space {world.space} has no tag “new”, and this connection may not make one there. "
+            "Nothing was changed. It has: urgent."
+        )
+        assert world.fake.spaces[world.space] == before
+    assert bool(world.fake.writes()) == is_allowed
+
+
+def test_a_copy_of_a_task_brings_no_new_tag_into_a_space_that_may_not_be_written_to(make_world):
+    world = make_world()
+    allow(world, writeLists=world.list)
+    world.fake.tasks[world.secret_task]["tags"] = [{"name": "hush"}]
+    answer = attempt(world, "task_duplicate", {"taskId": world.secret_task, "listId": world.list, "confirm": "yes"})
+    assert answer.startswith(f"Space {world.space} has no tag “hush”, and this connection may not make one there.")
+    assert world.fake.writes() == []
+
+
+@pytest.mark.parametrize("kind", ["tasks", "list_relationship"])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"add": ["TASK"]}, None),
+        ({"add": [7]}, "ClickUp finds nothing there"),
+        ({"add": [{"id": "SECRET"}]}, "A relationship is set by {add: [], rem: []} with ids of tasks. Nothing was changed."),
+        (["SECRET"], "A relationship is set by {add: [], rem: []} with ids of tasks. Nothing was changed."),
+        ({"set": ["SECRET"]}, "A relationship is set by {add: [], rem: []} with ids of tasks. Nothing was changed."),
+    ],
+)
+def test_a_relationship_is_set_in_no_other_way(make_world, kind, value, says):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    world.fake.fields[world.list].append({"id": "f-link", "name": "Links", "type": kind, "type_config": {}})
+    world.fake.tasks[world.task]["custom_fields"] = [{"id": "f-link", "name": "Links", "type": kind}]
+    value = json.loads(json.dumps(value).replace("TASK", world.other_task).replace("SECRET", world.secret_task))
+    arguments = {"taskId": world.task, "fieldId": "f-link", "value": value, "confirm": "yes"}
+    answer = attempt(world, "task_custom_field_set_value", arguments)
+    assert answer["done"] is True if says is None else answer.startswith(says)
+    assert bool(world.fake.writes()) == (says is None)
+
+
+@pytest.mark.parametrize(("linked", "is_allowed"), [("other_task", True), ("secret_task", False)])
+def test_a_relationship_is_not_ended_for_a_task_that_may_not_be_written_to(make_world, linked, is_allowed):
+    world = make_world()
+    allow(world, writeSpaces=world.space)
+    field = {"id": "f-link", "name": "Links", "type": "tasks", "type_config": {}}
+    world.fake.fields[world.list].append(field)
+    other = getattr(world, linked)
+    world.fake.tasks[world.task]["custom_fields"] = [{**field, "value": [{"id": other, "name": "x"}]}]
+    answer = attempt(world, "task_custom_field_clear_value", {"taskId": world.task, "fieldId": "f-link", "confirm": "yes"})
+    assert answer["done"] is True if is_allowed else answer.startswith(f"{REFUSAL}task {other}.")
+    assert bool(world.fake.writes()) == is_allowed
+
+
+@pytest.mark.parametrize("is_selective", [True, False])
+def test_a_template_brings_nothing_along_that_reaches_other_places(make_world, is_selective):
+    world = make_world()
+    if is_selective:
+        allow(world, writeSpaces=world.space)
+    world.do("list_create_from_template", spaceId=world.space, templateId="t-1", name="Films")
+    options = world.fake.writes()[0].body["options"]
+    reaching = {"automation", "external_dependencies", "relationships"}
+    left_out = {name for name, value in options.items() if value is False} - {"return_immediately"}
+    assert left_out == (reaching if is_selective else set())
+
+
+def test_the_timer_that_is_stopped_is_the_one_that_was_asked_about(make_world):
+    world = make_world(running="secret_task")
+    allow(world, writeSpaces=world.space)
+    arguments = {"taskId": "SEC-1", "confirm": "yes"}
+    assert attempt(world, "task_timer_stop", arguments).startswith(f"{REFUSAL}task {world.secret_task}.")
+    for task, custom_id in ((world.secret_task, None), (world.task, "SEC-1")):  # the custom id goes to another task
+        world.fake.tasks[task]["custom_id"] = custom_id
+    attempt(world, "task_timer_stop", arguments)
+    assert world.fake.writes() == []
