@@ -52,6 +52,7 @@ EXPORTS = {
 }
 MAX_HOPS = 5
 MAX_UNPACKED = 20 * 1024 * 1024
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that Word knows; others unpack without a limit
 
 FileId = Annotated[str, Field(min_length=1, max_length=200, description="id of a file or folder on Drive.")]
 DriveId = Annotated[str | None, Field(max_length=200, description="Of a shared drive.")]
@@ -373,10 +374,12 @@ def text_of_word(content: bytes) -> str | None:
     """The text of a Word file (ECMA-376), a paragraph a line; None if it cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if archive.getinfo("word/document.xml").file_size > MAX_UNPACKED:
+            packed = archive.getinfo("word/document.xml")
+            if packed.file_size > MAX_UNPACKED or packed.compress_type not in PACKINGS:
                 return None
-            document = archive.read("word/document.xml").decode()
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError):
+            with archive.open(packed) as file:
+                document = file.read(MAX_UNPACKED).decode()  # a size, for what it says of its own is only its word
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError, OSError, RuntimeError, ValueError):
         return None
     if "<!DOCTYPE" in document or "<!ENTITY" in document:  # a Word file has none, and what they could do is not wanted
         return None

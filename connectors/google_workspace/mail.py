@@ -150,9 +150,11 @@ def words_of(item: Mapping[str, Any]) -> str:
     named = re.search(r"charset=\"?([A-Za-z0-9._:-]{1,40})", declared, re.IGNORECASE)
     for charset in ("utf-8", named[1] if named else "latin-1"):
         try:
-            return content.decode(charset)
-        except (UnicodeDecodeError, LookupError):
+            text = content.decode(charset)
+            text.encode()  # some make letters that are none
+        except (UnicodeError, LookupError):
             continue
+        return text
     return content.decode("utf-8", "replace")
 
 

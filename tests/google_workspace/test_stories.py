@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import time
+import tracemalloc
 import zipfile
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -203,6 +205,16 @@ def test_a_text_in_other_letters_than_utf_8_is_read(world):
     assert "lu" in text_of(payload)
 
 
+@pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "raw_unicode_escape", "idna", "rot13"])
+def test_letters_that_are_none_make_no_mail_unreadable(world, charset):
+    payload = world.fake.room("gmail")["messages"][add_mail(world.fake, BOB, "x", "x")]["payload"]
+    payload["body"]["data"] = base64.urlsafe_b64encode(b"\xff Hello \\ud800" + b"a" * 2000).decode()
+    payload["headers"] = [{"name": "Content-Type", "value": f"text/plain; charset={charset}"}]
+    text = text_of(payload)
+    assert "Hello" in text
+    text.encode()
+
+
 TRICKS = [
     "=?utf-8?q?evil=40example.com=2C?= <eve@example.com>",
     '"=?utf-8?q?evil=40example.com=2C?=" <eve@example.com>',
@@ -347,6 +359,22 @@ def test_a_word_file_of_paragraphs_in_paragraphs_is_read_in_one_pass():
     begun = time.process_time()
     assert text_of_word(file.getvalue()) == "\n".join(["a", "b"] * 20_000)
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_word_file_that_is_larger_than_it_says_takes_no_more_room_than_any(packing):
+    real = 48 * 1024 * 1024
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", packing) as archive:
+        archive.writestr("word/document.xml", bytes(real))
+    sent = file.getvalue().replace(struct.pack("<I", real), struct.pack("<I", 1000))
+    assert len(sent) < 100_000
+    tracemalloc.start()
+    try:
+        assert text_of_word(sent) is None
+        assert tracemalloc.get_traced_memory()[1] < 45 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("facts", [{"type": "anyone"}, {"email": BOB, "send_notification": False}])
