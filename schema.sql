@@ -42,14 +42,14 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_one_owner ON users (is_owner) WHERE is_owner = 1;
 
 -- store/users.py
--- A browser in which a user is signed in.
+-- A browser in which a user is signed in. Both logins of a double click name the same browser: by its cookie before, and the user.
 CREATE TABLE logins (
     cookie_hash   TEXT PRIMARY KEY,
     user_id       TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_at    INTEGER NOT NULL,                       -- when the password was typed
     seen_at       INTEGER NOT NULL,                       -- to the minute
     expires_at    INTEGER NOT NULL,
-    browser_hash  TEXT NOT NULL DEFAULT ''                -- made of what it was before and of the user: both logins of a double click have the same
+    browser_hash  TEXT NOT NULL DEFAULT ''                -- which browser, as requests and visits name it; '' means cookie_hash
 );
 CREATE INDEX logins_by_user ON logins (user_id);
 

@@ -160,7 +160,7 @@ def sign_in(user: User) -> None:
     old = browser_hash()
     end_login(state().db, browser_cookie())
     try:
-        g.browser = create_login(state().db, user.id, old, password_mark=user.password_mark, now=now())
+        g.browser = create_login(state().db, user.id, browser_cookie(), password_mark=user.password_mark, now=now())
     except NotFound:
         raise LoginNeeded(login_page(next_page())) from None
     g.browser_is_new, g.device_of = True, user

@@ -148,9 +148,9 @@ def as_user(row: Row) -> User:
 
 
 def create_login(
-    db: Database, user_id: str, browser_hash: str = "", *, password_mark: str | None = None, now: int
+    db: Database, user_id: str, old_cookie: str = "", *, password_mark: str | None = None, now: int
 ) -> str:
-    """Sign a browser in, which was `browser_hash` before; answers its cookie's new value, which only the browser keeps.
+    """Sign a browser in; answers its cookie's new value in place of the old one, which only the browser keeps.
 
     Signed in twice by a double click, it has two cookies, of which it keeps either, and is the same browser with both. Raises
     NotFound if the password that was checked, by its mark, is the user's no more: a new one ends what the old one opened.
@@ -166,7 +166,7 @@ def create_login(
                 (:cookie_hash, :browser_hash, :user_id, :now, :now, :expires_at)
             """,
             cookie_hash=hash_token(cookie),
-            browser_hash=hash_token((browser_hash or cookie) + user_id),
+            browser_hash=hash_token((old_cookie or cookie) + user_id),
             user_id=user_id,
             now=now,
             expires_at=now + LOGIN_SECONDS,
@@ -178,7 +178,8 @@ def find_login(db: Database, cookie: str, *, now: int) -> Login | None:
     """The login of a cookie, if it is alive."""
     rows = db.query(
         """
-        SELECT l.cookie_hash, l.browser_hash, l.created_at AS login_at, l.seen_at, u.id, u.name, u.is_owner, u.created_at
+        SELECT l.cookie_hash, COALESCE(NULLIF(l.browser_hash, ''), l.cookie_hash) AS browser_hash,
+            l.created_at AS login_at, l.seen_at, u.id, u.name, u.is_owner, u.created_at
         FROM logins l
         JOIN users u ON u.id = l.user_id
         WHERE l.cookie_hash = :cookie_hash AND l.expires_at > :now

@@ -138,6 +138,23 @@ def test_a_cookie_stands_in_the_database_as_a_hash_only(db: Database, vault: Vau
     assert [row["cookie_hash"] for row in db.query("SELECT cookie_hash FROM logins")] == [hash_token(cookie)]
 
 
+def test_a_login_that_names_no_browser_is_one_by_its_cookie(db: Database, vault: Vault):
+    """An older program may still run when the database is brought up to date: it knows only the cookie."""
+    alice = add_account(db, vault, "alice", PASSWORD, now=NOW)
+    with db.write() as run:
+        for cookie in ("one", "two"):
+            values = {"cookie_hash": hash_token(cookie), "user_id": alice.id, "now": NOW, "expires_at": NOW + LOGIN_SECONDS}
+            run(
+                """
+                INSERT INTO logins (cookie_hash, user_id, created_at, seen_at, expires_at)
+                VALUES (:cookie_hash, :user_id, :now, :now, :expires_at)
+                """,
+                **values,
+            )
+    for cookie in ("one", "two"):
+        assert find_login(db, cookie, now=NOW).browser_hash == hash_token(cookie)
+
+
 def test_expired_logins_are_purged(db: Database, vault: Vault):
     alice = add_account(db, vault, "alice", PASSWORD, now=NOW)
     create_login(db, alice.id, now=NOW)

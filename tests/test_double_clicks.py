@@ -68,6 +68,19 @@ def test_signing_in_with_a_double_click_leads_on_to_the_consent_page(house: Hous
     assert "Let this assistant in?" in browser.get(answer.headers["Location"]).text
 
 
+def test_signing_in_again_with_a_double_click_leads_back_to_the_consent_page(house: House):
+    """As the owner does who adds a command there."""
+    set_password(house.db, house.alice, PASSWORD, now=NOW)
+    browser = house.browser(house.alice)
+    consent = house.ask(browser)
+    page = browser.get("/login", query_string={"again": "1", "next": consent})
+
+    answer = click_twice(house, browser, "/login", form_of(page, username="alice", password=PASSWORD))
+
+    assert answer.status_code == 303
+    assert "Let this assistant in?" in browser.get(answer.headers["Location"]).text
+
+
 @pytest.mark.parametrize("path", ["/login", "/setup"])
 def test_a_second_click_that_comes_when_the_browser_is_signed_in_leads_on(alice: Client, path: str):
     form = {"csrf_token": "of the cookie before", "username": "alice", "password": PASSWORD, "next": "/profiles/home"}
