@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 from conftest import NOW
-from household import CANARY, House, opened, send
+from household import CANARY, House, send
 from werkzeug.test import Client, TestResponse
 
 from app import create_app
-from config import Settings
 from crypto import hash_token
 from errors import ToolError
 from store.api_keys import IDLE_SECONDS, list_keys
@@ -20,25 +18,11 @@ from store.connections import list_connections, list_secrets
 from store.profiles import insert_profile, list_members, list_profiles
 from store.users import User
 
+pytest_plugins = ["residents"]
+
 DAY = 86400
 WISH = {"key_name": "Night job", "profile": "home", "feature_set": "all", "lifetime": "365", "action": "make"}
 NEW_CONNECTION = {"connector": "personal_context", "connection_name": "Robot", "home_assistant_token": "typed-" + CANARY}
-
-
-@pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
-
-
-@pytest.fixture
-def bob(house: House) -> Client:
-    return house.browser(house.bob)
 
 
 def shown_keys(page: TestResponse) -> list[str]:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import NOW
-from household import CALLBACK, VERIFIER, House, opened, send
+from household import CALLBACK, VERIFIER, House, send
 from werkzeug.test import Client, TestResponse
 
-from config import Settings
 from connect import REPEAT_SECONDS
 from store.authorizations import AuthorizationRequest, find_request
 from store.sessions import list_sessions
 
-
-@pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
+pytest_plugins = ["residents"]
 
 
 @pytest.fixture

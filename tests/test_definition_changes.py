@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_upstreams import FakeUpstreams
-from household import House, opened, send
+from household import House, send
 from test_importing import hidden
 from werkzeug.test import Client
 
-from config import Settings
 from connectors.catalog import CONNECTORS
 from definition_changes import carry_over, describe, differs, lay_flat, to_typed
 from definition_texts import read_definitions
 from known_servers import Entry
 from store.connections import Connection, list_connections, list_secrets
 from store.upstreams import find_definition_values, find_upstream
+
+pytest_plugins = ["residents"]
 
 FIELDS = CONNECTORS["stdio"].fields
 
@@ -129,14 +129,8 @@ NEW = {
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings, upstreams=FakeUpstreams()) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
+def upstreams() -> FakeUpstreams:
+    return FakeUpstreams()
 
 
 def offer(house: House, document: dict[str, Any]) -> None:

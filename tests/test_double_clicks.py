@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from actors import PASSWORD, FormReader
@@ -22,20 +21,16 @@ from store.profiles import list_profiles
 from store.users import check_password, list_users
 from web import REPEAT_SECONDS
 
+pytest_plugins = ["residents"]
+
 HEADERS = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
 NEW = "quite another one"
 TWO_SERVERS = '{"mcpServers": {"one": {"url": "https://one.example/mcp"}, "two": {"url": "https://two.example/mcp"}}}'
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings, upstreams=FakeUpstreams()) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
+def upstreams() -> FakeUpstreams:
+    return FakeUpstreams()
 
 
 def form_of(page: TestResponse, **values: str) -> dict[str, str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from fake_upstreams import FakeServer, FakeUpstreams, a_tool
-from household import House, opened, send
+from household import House, send
 from werkzeug.test import Client
 
-from config import Settings
 from errors import UpstreamError
 from joining import join
 from naming import short_key
@@ -19,6 +17,8 @@ from store.connections import Draft
 from store.features import list_features
 from store.looks import list_looks
 from store.profiles import list_profiles
+
+pytest_plugins = ["residents"]
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e{{7*7}}"
 HINT = {"readOnlyHint": True}
@@ -55,9 +55,8 @@ def server() -> FakeServer:
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings, upstreams=FakeUpstreams()) as built:
-        yield built.settle()
+def upstreams() -> FakeUpstreams:
+    return FakeUpstreams()
 
 
 @pytest.fixture
@@ -97,8 +96,8 @@ def test_untrusted_words_are_escaped_and_plain(page: Page, server: FakeServer):
     page.press("look")
     server.lists = {"tools": [a_tool("t", title=EVIL + "2", description="x")]}
     text = page.press("look")
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    for bad in ("<script>", "\x1b", "\u202e", "49"):
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;[31m{{7*7}}" in text  # and no 49 (which ids may hold)
+    for bad in ("<script>", "\x1b", "\u202e"):
         assert bad not in text
 
 

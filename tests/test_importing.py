@@ -20,6 +20,8 @@ from store.connections import Connection, list_connections, list_secrets
 from store.profiles import list_members, list_profiles
 from store.upstreams import find_upstream, note_failure, note_greeting
 
+pytest_plugins = ["residents"]
+
 TWO = {
     "mcpServers": {
         "wiki": {"url": "https://wiki.example/mcp", "headers": {"X-Key": "k-${input:TEAM}"}},
@@ -33,16 +35,6 @@ WIKI = {"mcpServers": {"wiki": TWO["mcpServers"]["wiki"]}}
 def house(settings: Settings) -> Iterator[House]:
     with opened(replace(settings, allow_stdio=True), upstreams=FakeUpstreams()) as house:
         yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
-
-
-@pytest.fixture
-def bob(house: House) -> Client:
-    return house.browser(house.bob)
 
 
 def hidden(answer: TestResponse) -> dict[str, str]:

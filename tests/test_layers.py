@@ -144,15 +144,20 @@ def is_sql(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value) is not None
 
 
-def test_every_file_keeps_to_its_floor():
-    assert find_faults(read_modules(ROOT)) == []
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    """Our own, read once."""
+    return read_modules(ROOT)
 
 
-def test_each_name_is_on_one_floor_only_and_is_that_of_a_file():
+def test_every_file_keeps_to_its_floor(modules: dict[str, ast.Module]):
+    assert find_faults(modules) == []
+
+
+def test_each_name_is_on_one_floor_only_and_is_that_of_a_file(modules: dict[str, ast.Module]):
     named = [name for names in FLOORS.values() for name in names.split()]
     assert sorted(named) == sorted(set(named))
-    files = read_modules(ROOT).keys() | {"store.*", "connectors.*"}
-    assert set(named) - files == set()
+    assert set(named) - modules.keys() == {"store.*", "connectors.*"}
 
 
 def test_the_map_in_the_readme_names_every_file_of_the_root_and_no_other():
@@ -160,9 +165,8 @@ def test_the_map_in_the_readme_names_every_file_of_the_root_and_no_other():
     assert set(re.findall(r"`(\w[\w.]*\.py)`", table)) == {path.name for path in ROOT.glob("*.py")}
 
 
-def test_no_function_and_no_file_is_too_long():
+def test_no_function_and_no_file_is_too_long(modules: dict[str, ast.Module]):
     """Connectors may have longer files: what they say of their arguments takes its lines."""
-    modules = read_modules(ROOT)
     nodes = [node for tree in modules.values() for node in ast.walk(tree)]
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert [node.name for node in functions if node.end_lineno - node.lineno >= FUNCTION_LINES] == []

@@ -18,18 +18,9 @@ from store.connections import list_connections
 from store.profiles import insert_profile
 from store.users import replace_setup_code
 
+pytest_plugins = ["residents"]
+
 EVIL = "https://evil.example"
-
-
-@pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
 
 
 @pytest.fixture

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from conftest import NOW
-from household import CANARY, House, opened, send, token_of
+from household import CANARY, House, send, token_of
 from werkzeug.test import Client
 
-from config import Settings
 from naming import short_key
 from store.connections import list_connections, list_secrets
 from store.sessions import list_sessions
 from store.users import User
 
+pytest_plugins = ["residents"]
+
 EVIL = "https://evil.example"
-
-
-@pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
-        yield house.settle()
-
-
-@pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
-
-
-@pytest.fixture
-def bob(house: House) -> Client:
-    return house.browser(house.bob)
 
 
 # --- CSRF ---

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from fake_upstreams import FakeServer, FakeUpstreams, a_tool
-from household import House, opened, send
+from household import House, send
 from werkzeug.test import Client, TestResponse
 
-from config import Settings
 from joining import join
 from store.connections import Draft
 from store.members import list_members
 from store.profiles import list_profiles
 
+pytest_plugins = ["residents"]
+
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings, upstreams=FakeUpstreams()) as built:
-        yield built.settle()
+def upstreams() -> FakeUpstreams:
+    return FakeUpstreams()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,18 +21,13 @@ from store.api_keys import list_keys
 from store.sessions import list_sessions
 from store.users import check_password, create_login
 
-
-@pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    with opened(settings) as house:
-        house.settle()
-        set_password(house.db, house.alice, PASSWORD, now=NOW)
-        yield house
+pytest_plugins = ["residents"]
 
 
 @pytest.fixture
-def alice(house: House) -> Client:
-    return house.browser(house.alice)
+def house(house: House) -> House:
+    set_password(house.db, house.alice, PASSWORD, now=NOW)
+    return house
 
 
 Before = Callable[[Any, str, Callable[[], None]], None]
