@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,8 +41,18 @@ OWN = Connector("postern", "Postern", "")  # of `search` and `fetch`
 STORAGES: dict[str, Callable[[Database, str], Any]] = {"personal_context": PersonalContextStorage}
 
 
+@dataclass(eq=False)
+class Prepared:
+    """The views of one profile in one revision: grants that hold the same feature sets share one, for it may be large."""
+
+    revision: int
+    by_kinds: dict[frozenset[str], View] = field(default_factory=dict)
+    by_grant: dict[str, View] = field(default_factory=dict)
+    building: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Toolbox:
-    """Features of connections, as grants allow them. What a grant sees is prepared once for each revision."""
+    """Features of connections, as grants allow them. What grants see is prepared once for each revision."""
 
     def __init__(
         self,
@@ -59,7 +70,8 @@ class Toolbox:
         self._greet, self._find_sign_in = greet, find_sign_in
         self._db, self._vault, self._fetch, self._connectors, self._clock = db, vault, fetch, connectors, clock
         self._forward = forward  # None: other servers' features can be looked at, but not called
-        self._views: dict[str, View] = {}
+        self._prepared: dict[str, Prepared] = {}  # by profile
+        self._lock = threading.Lock()
         self._errands, self._search_seconds = Errands(), search_seconds
 
     # --- tools ---
@@ -240,17 +252,32 @@ class Toolbox:
         )
 
     def view(self, caller: Caller) -> View:
-        """What the caller's grant may see, as of the caller's revision."""
-        view = self._views.get(caller.grant_id)
-        if view is None or view.revision != caller.revision:
-            view = self._views[caller.grant_id] = self._prepare(caller)
+        """What the caller's grant may see, as of the caller's revision or later."""
+        prepared = self._prepared_for(caller)
+        view = prepared.by_grant.get(caller.grant_id)
+        if view is None:
+            view = prepared.by_grant[caller.grant_id] = self._prepare(prepared, caller)
         return view
 
-    def _prepare(self, caller: Caller) -> View:
-        if len(self._views) > 1_000:
-            self._views.clear()
+    def _prepared_for(self, caller: Caller) -> Prepared:
+        with self._lock:
+            prepared = self._prepared.get(caller.profile_id)
+            if prepared is None or prepared.revision < caller.revision:
+                if len(self._prepared) > 1_000:
+                    self._prepared.clear()
+                prepared = self._prepared[caller.profile_id] = Prepared(caller.revision)
+        return prepared
+
+    def _prepare(self, prepared: Prepared, caller: Caller) -> View:
+        """The view of all grants that hold the same; of several threads that need it at once, one builds it."""
         kinds = list_granted_kinds(self._db, caller.grant_id)
-        view = build_view(caller.revision, kinds, self.list_entries(caller.user_id, caller.profile_id))
+        with prepared.building:
+            if kinds not in prepared.by_kinds:
+                prepared.by_kinds[kinds] = self._build(kinds, caller)
+        return prepared.by_kinds[kinds]
+
+    def _build(self, kinds: frozenset[str], caller: Caller) -> View:
+        view = build_view(kinds, self.list_entries(caller.user_id, caller.profile_id))
         profile = find_profile(self._db, caller.user_id, caller.profile_id)
         if profile is None or not profile.is_searchable:
             return view
@@ -270,7 +297,7 @@ class Toolbox:
         return self._finder(places, profile, "").find(item_id, call, seconds=self._search_seconds)
 
     def _whole_view(self, profile: Profile) -> View:
-        return build_view(0, frozenset({"all"}), self.list_entries(profile.user_id, profile.id))
+        return build_view(frozenset({"all"}), self.list_entries(profile.user_id, profile.id))
 
     def _places_of(self, view: View) -> list[Place]:
         return list_places(view.tools.values(), self._connectors, view.find_reader)

@@ -66,9 +66,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class View:
-    """All that one grant may see."""
+    """All that one grant may see, or several that hold the same."""
 
-    revision: int
     tools: Mapping[str, Item]
     prompts: Mapping[str, Item]
     resources: Mapping[str, Item]
@@ -129,7 +128,7 @@ def read_template(item: Item, uri: str, values: dict[str, str]) -> Reader:
     return Reader(item, lambda context: item.feature.read(context, uri, values))
 
 
-def build_view(revision: int, kinds: frozenset[str], entries: Iterable[Entry]) -> View:
+def build_view(kinds: frozenset[str], entries: Iterable[Entry]) -> View:
     """List what the feature sets of these kinds include of a profile."""
     entries = list(entries)
     granted = [entry for entry in entries if is_granted(entry.item.kind, entry.item.feature, kinds)]
@@ -145,7 +144,7 @@ def build_view(revision: int, kinds: frozenset[str], entries: Iterable[Entry]) -
     prefixes = {uri_prefix(entry.item.member.prefix) for entry in entries if entry.item.member.prefix}
     foreign = frozenset(prefixes - servers.keys())
     withheld = {entry.name: explain(entry.item) for entry in granted if entry.item.wanting and entry.item.change.is_enabled}
-    return View(revision, **shelves, listings=listings, checkers={}, servers=servers, foreign=foreign, withheld=withheld)
+    return View(**shelves, listings=listings, checkers={}, servers=servers, foreign=foreign, withheld=withheld)
 
 
 def explain(item: Item) -> str:

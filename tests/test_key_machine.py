@@ -442,9 +442,14 @@ def test_whatever_happens_no_promise_of_keys_is_broken(house: House, runs: int):
     check_lively(live(partial(KeyLife, house), runs), (*RULES, *EVENTS), runs)
 
 
-VIEW = """view = self._views.get(caller.grant_id)
-    if view is None or view.revision != caller.revision:
-        view = self._views[caller.grant_id]"""
+VIEW = """view = prepared.by_grant.get(caller.grant_id)
+    if view is None:
+        view = prepared.by_grant[caller.grant_id]"""
+PREPARED = """prepared = self._prepared.get(caller.profile_id)
+        if prepared is None or prepared.revision < caller.revision:
+            if len(self._prepared) > 1_000:
+                self._prepared.clear()
+            prepared = self._prepared[caller.profile_id]"""
 
 # the promise -> where it is broken: owner, name, what stands there, what a careless hand would make of it
 MUTATIONS: dict[str, tuple[ModuleType | type, str, str, str]] = {
@@ -460,7 +465,9 @@ MUTATIONS: dict[str, tuple[ModuleType | type, str, str, str]] = {
     "a good key opens nothing": (callers, "find_key_caller", ', f"/mcp/{holder.slug}"', ""),
     "more than twenty keys": (store.api_keys, "insert_key", ">= KEYS_MAX", "> KEYS_MAX"),
     "somebody may do more than was granted": (toolbox.Toolbox, "view", VIEW, VIEW.replace("grant_id", "profile_id")),
-    "somebody calls another's connection": (toolbox.Toolbox, "view", VIEW, VIEW.replace("caller.grant_id", "caller.revision")),
+    "somebody calls another's connection": (
+        toolbox.Toolbox, "_prepared_for", PREPARED, PREPARED.replace("profile_id", "revision")
+    ),
     "a token works where a key belongs": (mcp_bridge, "read_credentials", "key.startswith(KEY_START)", "key"),
     "a token works after its person has signed out everywhere": (accounts, "close_sessions", "SET ended_at = :now, ", "SET "),
 }  # fmt: skip

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
 
 import pytest
 from conftest import NOW
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import wait_until
 from pydantic import Field as Describe
 
+import toolbox
 from accounts import add_account
 from crypto import Vault
 from db import Database
@@ -150,6 +154,37 @@ def test_a_changed_connection_shows_on_the_next_call(house: House):
     assert after.revision > before.revision
     result = house.toolbox.call_tool(after, "look", {}, Call())
     assert result["structuredContent"] == {"where": "here", "as": "ghost", "key": "n3w"}
+
+
+def test_what_grants_see_is_prepared_once_for_all_that_hold_the_same(house: House, monkeypatch: pytest.MonkeyPatch):
+    put_client(house.db, Client("client_b", "dcr", "B", "none", None, ("https://b.example/cb",), {}, NOW))
+    caller = house.caller()
+    (chosen,) = [item for item in list_feature_sets(house.db, house.profile.id) if item.kind == "all"]
+    with house.db.write() as run:
+        grant_id = put_grant(run, house.profile.id, "client_b", chosen.id, NOW)
+    revision = house.db.query("SELECT number FROM revisions")[0]["number"]
+    first = dataclasses.replace(caller, revision=revision)
+    callers = [first, dataclasses.replace(first, grant_id=grant_id)] * 2
+    asked, built, gate = [], [], threading.Event()
+    kinds_of, build = toolbox.list_granted_kinds, toolbox.build_view
+
+    def list_kinds(*of: Any) -> Any:
+        asked.append(of)
+        return kinds_of(*of)
+
+    def build_slowly(*of: Any) -> Any:
+        built.append(of)
+        gate.wait(10)
+        return build(*of)
+
+    monkeypatch.setattr(toolbox, "list_granted_kinds", list_kinds)
+    monkeypatch.setattr(toolbox, "build_view", build_slowly)
+    with ThreadPoolExecutor(len(callers)) as pool:
+        views = [pool.submit(house.toolbox.view, caller) for caller in callers]
+        wait_until(lambda: len(asked) == len(callers))  # as after a change that all of them notice
+        gate.set()
+        assert len({id(view.result()) for view in views}) == len(built) == 1
+    assert [len(house.toolbox.list_tools(one)) for one in (house.caller("read_only"), callers[1])] == [2, 4]
 
 
 @pytest.mark.parametrize(
