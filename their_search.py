@@ -138,10 +138,10 @@ class TheirSource:
         """A resource that a result linked to, as far as this caller may read it: of this server, and of no other."""
         prefix = self._item.member.prefix
         reader = self._find_reader(exposed_uri(prefix, uri) if prefix else uri)
-        contents = reader.read(context) if reader and reader.item.connection.id == self._item.connection.id else None
-        if contents is None:
+        result = reader.read(context) if reader and reader.item.connection.id == self._item.connection.id else None
+        if result is None:
             raise NotFound("no such resource")
-        return Document(uri, "\n\n".join(map(show_contents, contents)), uri)
+        return Document(uri, "\n\n".join(map(show_contents, result["contents"])), uri)
 
     def _fetch_again(self, context: Context, rest: str) -> Document:
         wanted, _, query = map(unquote, rest.partition(":"))

@@ -183,7 +183,7 @@ def test_linked_resources_are_results_and_are_read_from_their_server(house):
         ("r:https://w.example/3", "p3", "https://w.example/3"),
     ]
     picture = {"uri": "x", "blob": "AA==", "mimeType": "image/png"}
-    house.forward.results["wiki://p/1"] = [{"uri": "wiki://p/1", "text": "One"}, picture]
+    house.forward.results["wiki://p/1"] = {"contents": [{"uri": "wiki://p/1", "text": "One"}, picture]}
     assert wiki.document("r:wiki://p/1")["text"] == "One\n\n(image/png that is no text)"
     assert wiki.sent[-1] == ("wiki://p/1",)
 
