@@ -22,11 +22,13 @@ import admin
 import callers
 import connections
 import oauth
+import store.codes
 import store.tokens
 from accounts import insert_account
 from config import load_settings
 from crypto import new_id
 from errors import InvalidToken
+from store.authorizations import AuthorizationRequest, claim_request, create_request, keep_code
 from store.clients import Client as StoredClient
 from store.clients import put_client
 from store.codes import insert_code
@@ -49,6 +51,9 @@ class Family:
     client_id: str
     resource: str
     expires_at: int
+    request_id: str
+    code_ends_at: int
+    bought: int = 0
     ended: bool = False
 
 
@@ -163,12 +168,48 @@ class Life(RuleBasedStateMachine):
         user, client_id = self.people[who], self.clients[client % 2]
         resource = self.addresses_of(user)[address % 2]
         profile = list_profiles(self.house.db, user.id)[0]
+        request = AuthorizationRequest(
+            new_id(), "browser", client_id, CALLBACK, None, "mcp", resource, CHALLENGE, self.now + SESSION
+        )
+        create_request(self.house.db, request, now=self.now)
         with self.house.db.write() as run:
             grant = put_grant(run, profile.id, client_id, list_feature_sets(self.house.db, profile.id)[0].id, self.now)
             session_id = insert_session(run, grant, resource, "mcp", lifetime=SESSION, now=self.now)
+            claim_request(run, request.id, self.now)
             code = insert_code(run, session_id, client_id, CALLBACK, CHALLENGE, lifetime=60, now=self.now)
-        self.families.append(Family(session_id, user, client_id, resource, self.now + SESSION))
+            keep_code(run, request.id, code)
+        self.families.append(Family(session_id, user, client_id, resource, self.now + SESSION, request.id, self.now + 60))
         self.codes.append(Code(code, self.families[-1]))
+
+    @precondition(lambda self: sum(map(self.alive, self.families)) < 3)
+    @rule(who=WHO, client=PICK, arrives=st.integers(0, 1))
+    def double_click(self, who: str, client: int, arrives: int) -> None:
+        """Two clicks on “Approve”; the code of either arrives, is redeemed, and so are a third click and the other code tried."""
+        self.count("double click")
+        self.approve(who, client, client)
+        self.click(self.families[-1])
+        self.redeem(arrives, True, True)
+        self.click(self.families[-1])
+        self.redeem(1 - arrives, True, True)
+
+    @rule(pick=PICK)
+    def click_again(self, pick: int) -> None:
+        """Another click on “Approve” at some time; what it gives may be redeemed at some time."""
+        self.count("click again")
+        self.click(self.families[-1 - pick % len(self.families)])
+
+    def click(self, family: Family) -> None:
+        """What the consent page does about a click on “Approve” when it has been approved."""
+        profile = list_profiles(self.house.db, family.user.id)[0]
+        feature_set = list_feature_sets(self.house.db, profile.id)[0]
+        with self.house.db.write() as run:
+            code = store.codes.insert_code_again(run, family.request_id, profile.id, feature_set.id, self.now)
+        good = not family.ended and not family.bought and self.now < family.code_ends_at
+        assert not code or not family.bought, "a second click gives a code when one was redeemed"
+        assert bool(code) is good, "a second click gives a code when it should not, or none"
+        if code:
+            self.tally["code given again"] += 1
+            self.codes.append(Code(code, family))
 
     @rule(pick=PICK, right=st.sampled_from([True, True, True, False]), own=st.sampled_from([True, True, True, False]))
     def bring_code(self, pick: int, right: bool, own: bool) -> None:
@@ -184,13 +225,17 @@ class Life(RuleBasedStateMachine):
         if answer.status_code == 200:
             self.tally["redeemed"] += 1
             code.wins += 1
+            family.bought += 1
             assert code.wins == 1, "a code works twice"
+            assert family.bought == 1, "two codes of one approval work"
             assert right, "a code works with a wrong verifier"
             assert own, "a code works for another client"
             self.take(answer, family)
         elif right and own and code.wins and self.alive(family):
             self.tally["code replayed"] += 1
             family.ended = True
+        elif right and own and family.bought and self.alive(family):
+            self.tally["code void"] += 1
 
     @rule(pick=PICK, times=st.sampled_from([1, 1, 2, 7]), own=st.sampled_from([True, True, True, False]))
     def refresh(self, pick: int, times: int, own: bool) -> None:
@@ -349,9 +394,9 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 RULES = (
     "approve", "redeem", "refresh", "call", "revoke", "end", "open connection", "lose client", "wait", "purge",
-    "replay refresh",
+    "replay refresh", "double click", "click again",
 )  # fmt: skip
-EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed")
+EVENTS = ("redeemed", "refreshed", "called", "code replayed", "refresh replayed", "code given again", "code void")
 
 
 @pytest.mark.parametrize("runs", [RUNS, pytest.param(6 * RUNS, marks=pytest.mark.soak)])
@@ -363,6 +408,8 @@ def test_whatever_happens_no_promise_is_broken(house: House, runs: int):
 MUTATIONS: dict[str, tuple[ModuleType | type, str, str, str]] = {
     "a token outlives its session": (callers, "find_caller", " AND s.ended_at IS NULL", ""),
     "a code works twice": (oauth, "redeem_code", " AND used_at IS NULL", ""),
+    "two codes of one approval work": (oauth, "redeem_code", "drop_unspent(run, code.session_id)", "pass"),
+    "a second click gives a code when one was redeemed": (store.codes, "insert_code_again", " AND c.used_at IS NULL", ""),
     "a session of somebody else can be reached": (admin, "end_session", "if session_id not in", "if '' in"),
     "a connection of somebody else can be reached": (
         connections, "get_connection", "list_connections(db, user_id)", "load_connections(db, '1 = 1')"
