@@ -66,6 +66,14 @@ def settle_names(claims: Iterable[Claim], kind: str) -> dict[Key, str]:
         wanted = claim.chosen or exposed_name(claim.prefix, claim.key[2])
         if wanted in RESERVED.get(kind, ()):
             wanted = f"{wanted}_{kind}"
-        names[claim.key] = wanted if wanted not in taken else with_digest(wanted, "\n".join(claim.key))
+        names[claim.key] = free_name(wanted, "\n".join(claim.key), taken)
         taken.add(names[claim.key])
     return names
+
+
+def free_name(wanted: str, source: str, taken: set[str]) -> str:
+    """`wanted`, or with a digest of `source` if it is taken; of a digest that another name ends in, too, there is another one."""
+    name = wanted
+    while name in taken:
+        name, source = with_digest(wanted, source), source + "\n"
+    return name

@@ -54,6 +54,13 @@ def test_the_suffix_of_a_clash_is_stable_and_depends_on_the_connection():
     assert first != second
 
 
+def test_nobody_has_the_name_that_a_clash_would_lead_to_as_well():
+    first, second = ("a", "", "look", 1), ("b", "", "look", 2)
+    led_to = settle(first, second)[1]
+    names = settle(first, second, ("c", "", led_to, 0))
+    assert (names[0], names[2], len(set(names))) == ("look", led_to, 3)
+
+
 def test_a_name_that_is_plain_by_itself_comes_before_one_that_was_made_so():
     assert settle(("a", "", "x y", 1), ("a", "", "x_y", 1))[1] == "x_y"
 
