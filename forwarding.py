@@ -174,10 +174,14 @@ def check_questions(questions: Any) -> dict[str, dict[str, Any]]:
 
 
 def redact(value: Any, secrets: list[str]) -> Any:
-    """The same JSON value with each of these strings blotted out, wherever it stands in it."""
-    if not secrets or value is None:
+    """The same JSON value with each of these strings blotted out, wherever it stands in it: also as a number, or as a name."""
+    if isinstance(value, dict):
+        return {redact(name, secrets): redact(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item, secrets) for item in value]
+    if value is None or isinstance(value, bool):
         return value
-    text = json.dumps(value, ensure_ascii=False)
+    shown = str(value)
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[redacted]")
-    return json.loads(text)
+        shown = shown.replace(secret, "[redacted]")
+    return value if shown == str(value) else shown

@@ -221,6 +221,15 @@ def test_a_secret_with_quotes_is_found_as_well():
     assert redact({"a": 'it is "q\\uote" here'}, ['"q\\uote"']) == {"a": "it is [redacted] here"}
 
 
+def test_a_secret_is_found_wherever_it_stands_and_nothing_else_is_touched():
+    told = {"n12345": [123456, 1.5, True, None], "lines": "\n12345", "deep": {"k": "no 123456"}}
+    assert redact(told, ["n12345", "123456"]) == {
+        "[redacted]": ["[redacted]", 1.5, True, None],
+        "lines": "\n12345",
+        "deep": {"k": "no [redacted]"},
+    }
+
+
 # --- a newer server asks ---
 
 
