@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ FEATURES_MAX = 1_000  # of one kind
 BYTES_MAX = 8 * 1024 * 1024  # of one kind, about
 SENTENCES_MAX = 20
 SOUND_MAX = 20_000  # definitions of which it is remembered that they are sound
-GAP_SECONDS = 1.0  # between two looks that nobody asked for
+GAP_SECONDS, GAP_MAX = 1.0, 30.0  # between two looks that nobody asked for
 CLOSE_SECONDS = 2.0
 BATCH = 8  # connections looked at by age at one time
 METHOD_NOT_FOUND = -32601
@@ -69,7 +70,7 @@ class Discovery:
         self._db, self._upstreams, self._clock, self._gap = db, upstreams, clock, gap
         self._lock = threading.Lock()
         self._errands: dict[str, Errand] = {}
-        self._last: dict[str, float] = {}  # when each was looked at last, by the machine's own clock
+        self._last: dict[str, tuple[float, float]] = {}  # when each was looked at, by the machine's own clock, and the gap since
         self._stopping = threading.Event()
         self._sound: set[str] = set()
         self._schemas: tuple[int, dict[tuple[str, str], Mapping[str, Any] | None]] = (-1, {})
@@ -117,19 +118,28 @@ class Discovery:
             return errand
 
     def _run(self, connection_id: str, errand: Errand) -> None:
-        """Look, and again as long as somebody asks; never sooner than some seconds after the last time, unless in a hurry."""
+        """Look, and again as long as somebody asks."""
         again = True
         while again and not self._stopping.is_set():
-            errand.hurry.wait(self._last.get(connection_id, -self._gap) + self._gap - time.monotonic())
+            self._wait_for_turn(connection_id, errand)
             errand.is_wanted_again = False
             errand.hurry.clear()
-            self._last[connection_id] = time.monotonic()
             self._attempt(connection_id, errand)
             with self._lock:
                 again = errand.is_wanted_again
                 if not again:
                     del self._errands[connection_id]
         errand.done.set()
+
+    def _wait_for_turn(self, connection_id: str, errand: Errand) -> None:
+        """Never look sooner than a gap after the last time, unless in a hurry. It grows while a server goes on announcing: each
+        change of its lets every process prepare all lists anew.
+        """
+        last, gap = self._last.get(connection_id, (-math.inf, 0.0))
+        is_in_hurry = errand.hurry.wait(max(0.0, last + gap - time.monotonic()))
+        now = time.monotonic()
+        goes_on = now - last < 2 * gap and not is_in_hurry
+        self._last[connection_id] = now, min(gap * 2, GAP_MAX) if goes_on else self._gap
 
     def _attempt(self, connection_id: str, errand: Errand) -> None:
         """One look in a thread of ours, where nobody would see what it raises."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from conftest import NOW
@@ -14,7 +15,7 @@ from patience import wait_until
 import discovery as module
 from crypto import Vault
 from db import Database
-from discovery import ago, describe_status
+from discovery import Errand, ago, describe_status
 from errors import SignInNeeded, UpstreamError, UpstreamRefused
 from store.features import list_features
 from store.looks import list_looks
@@ -172,6 +173,34 @@ def test_many_announcements_in_a_burst_lead_to_few_looks(house: GatewayHouse):
     wait_until(lambda: names(house, connection.id).get("a199") is True)
     wait_until(lambda: not house.discovery._errands)
     assert server.asked.count("tools/list") <= 2
+
+
+def test_a_server_that_announces_without_end_is_looked_at_ever_less_often(house: GatewayHouse, monkeypatch: pytest.MonkeyPatch):
+    connection = house.add("One", server := FakeServer(tools=[a_tool("a")]))
+    waits: list[float] = []
+
+    class Bell(threading.Event):
+        def wait(self, seconds: float | None = None) -> bool:
+            waits.append(round(seconds))
+            return self.is_set()
+
+    class Announcing(Call):
+        def check_cancelled(self) -> None:  # before each page
+            if server.asked.count("tools/list") < 7:
+                house.discovery.hear(connection.id, "notifications/tools/list_changed", {})
+
+    house.discovery._gap = 1.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    monkeypatch.setattr(module, "Errand", lambda: Errand(Announcing(), Bell()))
+    server.asked.clear()
+    house.discovery.hear(connection.id, "notifications/tools/list_changed", {})
+    wait_until(lambda: len(waits) >= 8 and not house.discovery._errands)
+    assert waits == [0, 1, 2, 4, 8, 16, 30, 30]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 2000.0))  # after some quiet
+    for _ in range(2):
+        house.discovery.hear(connection.id, "notifications/tools/list_changed", {})
+        wait_until(lambda: not house.discovery._errands)
+    assert waits[8:] == [0, 1]
 
 
 def test_only_announcements_of_lists_are_heard(house: GatewayHouse):
