@@ -23,7 +23,7 @@ from connectors.google_workspace.mail import (
     walk,
 )
 from errors import ToolError
-from fitting import Answer
+from fitting import Answer, compact
 
 WRITE = ("gmail.modify",)
 MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
@@ -45,9 +45,11 @@ class Sent(Answer):
 
 
 class Mailed(Sent):
-    """A message that is on its way, or a draft of it."""
+    """A message that is on its way, or a draft of it, and whom it goes to: a reply goes where its sender wants to have it."""
 
     draft_id: NotRequired[str]
+    to: NotRequired[list[str]]
+    cc: NotRequired[list[str]]
 
 
 class Drafted(Answer):
@@ -159,7 +161,7 @@ def reply_gmail_message(
         subject=prefixed(subject_of(original)[:SUBJECT_MAX], "Re:"), body=body, to=to, cc=cc, html_body=html_body,
         attachments=attachments or (), headers=thread_headers(headers),
     )  # fmt: skip
-    return finish(api, given(raw=raw, threadId=original.get("threadId")), as_draft)
+    return finish(api, given(raw=raw, threadId=original.get("threadId")), as_draft) | compact({"to": to, "cc": cc})
 
 
 @writes(*WRITE, title="Forward mail")
@@ -184,7 +186,7 @@ def forward_gmail_message(
     ]
     subject = prefixed(subject_of(original)[:SUBJECT_MAX], "Fwd:")
     raw = build(subject=subject, body="\n".join(lines), to=to, cc=cc or (), attachments=files)
-    return finish(api, {"raw": raw}, as_draft)
+    return finish(api, {"raw": raw}, as_draft) | compact({"to": to, "cc": cc})
 
 
 # --- parts of them ---

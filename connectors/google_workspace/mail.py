@@ -24,6 +24,7 @@ from errors import ToolError
 from fitting import compact
 
 NAME_MAX = 100  # letters of somebody's name in an address
+FILE_NAME_MAX = 200  # letters, the ending among them: `email` takes a minute for the thousands that a sender may choose
 MAX_ATTACHMENTS = 18 * 1024 * 1024  # Gmail takes 25 MB, of base64
 SILENT, RAW = frozenset({"head", "title"}), frozenset({"script", "style"})
 # possessive throughout, so that what is no tag after all is not tried in other ways
@@ -255,7 +256,7 @@ def attach(message: EmailMessage, files: Iterable[FileToSend]) -> None:
         if total > MAX_ATTACHMENTS:
             raise ToolError("The attachments are larger than Gmail takes. Put them on Drive, and send a link.")
         kind, _, sub = fit_media_type(file.get("mime_type", "")).partition("/")
-        name = "".join(letter for letter in file["filename"] if letter.isprintable())
+        name = "".join(letter for letter in file["filename"][-FILE_NAME_MAX:] if letter.isprintable())
         message.add_attachment(content, maintype=kind, subtype=sub, filename=name)
 
 

@@ -51,6 +51,7 @@ def test_a_mail_is_found_read_answered_labelled_and_put_away(world):
     sent = world.call("reply_gmail_message", message_id=found["id"], body="It is paid.", reply_all=True)
     reply = raw_of(world, sent["message_id"])
     assert sent["thread_id"] == found["thread_id"]
+    assert (sent["to"], sent["cc"]) == ([f"Bob Baker <{BOB}>"], ["Carol <carol@example.com>"])
     assert (reply["To"], reply["Cc"], reply["Subject"]) == (f"Bob Baker <{BOB}>", "Carol <carol@example.com>", "Re: Invoice 7")
     assert reply["In-Reply-To"] == reply["References"] == message["message_id"]
     assert words_of(reply) == (f"It is paid.\n\nOn {message['date']}, Bob Baker <{BOB}> wrote:\n> Please pay until Friday.\n")
@@ -213,6 +214,15 @@ def test_letters_that_are_none_make_no_mail_unreadable(world, charset):
     text = text_of(payload)
     assert "Hello" in text
     text.encode()
+
+
+def test_a_file_whose_name_is_a_book_is_forwarded_under_the_end_of_it(world):
+    payload = world.fake.room("gmail")["messages"][(mail := add_mail(world.fake, BOB, "x", "x"))]["payload"]
+    payload["parts"] = [{"mimeType": "text/plain", "filename": "ä" * 30_000 + ".txt", "body": {"data": "SGVsbG8="}}]
+    begun = time.process_time()
+    sent = raw_of(world, world.call("forward_gmail_message", message_id=mail, to=[BOB])["message_id"])
+    assert [part.get_filename() for part in sent.iter_attachments()] == ["ä" * 196 + ".txt"]
+    assert time.process_time() - begun < 1
 
 
 TRICKS = [
