@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mcp_types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
 from crypto import Vault
 from db import Database
-from errors import Cancelled, NotFound, ProtocolError, ToolError
+from errors import Cancelled, NotFound, ProtocolError, StorageError, ToolError
 from mcp_call import Relay, can_be_asked
 from protocol import Request, encode_json
 from store.mcp_sessions import (
@@ -53,7 +54,8 @@ class McpSessions:
         session = find_mcp_session(self._db, session_id, caller.grant_id, now=now)
         if session is None:
             raise ProtocolError(SESSION_NOT_FOUND, "Session not found", status=404)  # MCP 2025-11-25, basic/transports
-        note_mcp_session_seen(self._db, session, now=now)
+        with suppress(StorageError):  # a note is not worth a failed call
+            note_mcp_session_seen(self._db, session, now=now)
         return session
 
     def end(self, session: McpSession) -> None:

@@ -88,10 +88,13 @@ def find_mcp_session(db: Database, session_id: str, grant_id: str, *, now: int) 
 
 
 def note_mcp_session_seen(db: Database, session: McpSession, *, now: int) -> None:
-    """Put off the end of a session that is in use; writes at most once a minute."""
+    """Put off the end of a session that is in use; writes at most once a minute.
+
+    Raises StorageError rather than wait long for other writers.
+    """
     if now - session.seen_at < SEEN_EVERY_SECONDS:
         return
-    with db.write() as run:
+    with db.write(hasty=True) as run:
         run(
             """
             UPDATE mcp_sessions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,7 @@ from werkzeug.test import Client
 import mcp_sessions
 from errors import InvalidToken
 from mcp_bridge import Bridge
-from store.mcp_sessions import IDLE_SECONDS, create_mcp_session, purge_mcp_sessions
+from store.mcp_sessions import IDLE_SECONDS, SEEN_EVERY_SECONDS, create_mcp_session, purge_mcp_sessions
 from tools import Tool, text
 
 BOTH = "application/json, text/event-stream"
@@ -112,6 +114,18 @@ def next_message(chunks):
 )
 def test_only_a_client_that_can_be_asked_gets_a_session(send, capabilities, given):
     assert (initialize(send, capabilities) is not None) == given
+
+
+def test_a_session_is_served_while_nothing_can_be_written(send, clock, db, monkeypatch):
+    """When it was last seen is only a note: the next minute brings another."""
+    monkeypatch.setattr("db.HASTY_SECONDS", 0)
+    session = initialize(send)
+    clock.now += SEEN_EVERY_SECONDS
+    with closing(sqlite3.connect(db.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert send(request("ping"), session).get_json()["result"] == {}
+    assert send(request("ping"), session).status_code == 200
+    assert db.query("SELECT seen_at FROM mcp_sessions")[0]["seen_at"] == clock.now
 
 
 def test_a_session_id_is_long_visible_ascii_and_never_the_same(send):
