@@ -31,25 +31,37 @@ def fit(answer: dict[str, Any], limit: int) -> dict[str, Any]:
     """The answer within `limit` characters of JSON: again and again, its longest list or text is halved."""
     if len(dump(answer)) <= limit:
         return answer
-    answer = json.loads(dump(answer))
+    answer = cut_texts(json.loads(dump(answer)), limit * 3 // 4)
     answer |= {"truncated": True, "guidance": GUIDANCE}
     while (size := len(dump(answer))) > limit:
-        longest = max(find_long_ones(answer), key=lambda found: found[0], default=None)
+        longest = max(find_long_ones(answer), key=lambda found: found[:2], default=None)
         if longest is None:
             break
-        _, holder, key = longest
+        _, _, holder, key = longest
         value = holder[key]
         keep = max(len(value) * limit // size, 1) if len(value) * limit // size < len(value) // 2 else len(value) // 2
         holder[key] = value[:keep] if isinstance(value, list) else value[:keep] + "…"
     return answer
 
 
-def find_long_ones(value: Any) -> Iterator[tuple[int, Any, Any]]:
-    """(length, holder, key) of each list with something in it and each long text, wherever it stands."""
+def cut_texts(value: Any, longest: int) -> Any:
+    """The same with no text longer than `longest`: one long text shall not cost all the others that stand beside it."""
+    if isinstance(value, dict):
+        return {key: item if key in WHOLE else cut_texts(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [cut_texts(item, longest) for item in value]
+    return value[:longest] + "…" if isinstance(value, str) and len(value) > longest else value
+
+
+def find_long_ones(value: Any) -> Iterator[tuple[bool, int, Any, Any]]:
+    """(whether something is left of it, length, holder, key) of each list and each long text, wherever it stands.
+
+    Half of one thing is nothing: a list of one is emptied last, when what is in it cannot be shortened.
+    """
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in pairs:
         if (isinstance(item, list) and item) or (isinstance(item, str) and len(item) > SHORT and key not in WHOLE):
-            yield len(dump(item)), value, key
+            yield len(item) > 1, len(dump(item)), value, key
         yield from find_long_ones(item)
 
 

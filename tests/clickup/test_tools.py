@@ -397,6 +397,22 @@ def test_whatever_is_long_is_cut_until_it_fits(answer_):
     assert fit({"a": 1}, 1000) == {"a": 1}
 
 
+def test_a_list_of_one_is_not_emptied_while_what_is_in_it_can_be_shortened():
+    one_mail = fit({"messages": [{"id": "m1", "text": "x" * 50_000}]}, 16_000)
+    assert (one_mail["messages"][0]["id"], one_mail["messages"][0]["text"][:12_000]) == ("m1", "x" * 12_000)
+    (event,) = fit({"events": [{"id": "e1", "attendees": [{"email": f"a{n}@example.com"} for n in range(900)]}]}, 16_000)[
+        "events"
+    ]
+    assert (event["id"], event["attendees"][0]) == ("e1", {"email": "a0@example.com"})
+    assert len(event["attendees"]) > 100
+    assert fit({"a": [{str(n): n for n in range(900)}]}, 1000)["a"] == []  # there is no other way
+
+
+def test_one_long_text_does_not_cost_those_beside_it():
+    texts = fit({"messages": ["short"] * 9 + ["x" * 1_000_000]}, 16_000)["messages"]
+    assert texts == ["short"] * 9 + ["x" * 12_000 + "…"]
+
+
 def test_a_file_is_sent_whole_or_not_at_all(world):
     content = b"\x00\xff--postern-x\r\n" * 10
     uri = "data:image/png;base64," + base64.b64encode(content).decode()
