@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64  # of arrays and objects in each other
+MAX_PARTS = 1_000_000  # arrays and objects: one that takes three letters takes sixty bytes or more once it is read
 MAX_DIGITS = 300  # a float ends a little later
+STRING_OR_PART = re.compile(rb'(?s)"(?:[^"\\]++|\\.)*+"?|([\[{])')
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def decode_json(body: bytes) -> Any:
     """The value of a JSON text (RFC 8259).
 
-    Raises ValueError also for lone surrogates, NaN, a name that comes twice, absurd numbers and deep nesting.
+    Raises ValueError also for lone surrogates, NaN, a name that comes twice, absurd numbers, deep nesting and too many parts.
     """
+    check_parts(body)
     try:
         value = DECODER.decode(body.decode())
         if SURROGATE.search(body):
@@ -26,6 +30,15 @@ def decode_json(body: bytes) -> Any:
     except (ValueError, RecursionError):
         raise ValueError("not a JSON text") from None
     return value
+
+
+def check_parts(body: bytes) -> None:
+    """Raise ValueError for a text of so many arrays and objects that reading it takes the memory of everybody else."""
+    if body.count(b"[") + body.count(b"{") <= MAX_PARTS:
+        return
+    parts = (found for found in STRING_OR_PART.finditer(body) if found[1])
+    if next(islice(parts, MAX_PARTS, None), None):  # some of those above stood in strings
+        raise ValueError("too many parts")
 
 
 def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+import strict_json
 from errors import Cancelled, ProtocolError, StorageError, ToolError
 from links import PRODUCT
 from protocol import (
@@ -26,6 +27,7 @@ from protocol import (
     request_id,
 )
 from strict_json import MAX_DEPTH
+from upstream_messages import read_message
 
 MODERN = "2026-07-28"
 ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
@@ -97,6 +99,15 @@ def test_it_refuses_what_is_not_strict_json(body):
 )
 def test_it_reads_what_is_strict_json(body, value):
     assert parse_json(body) == value
+
+
+def test_it_refuses_so_many_arrays_and_objects_that_they_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(strict_json, "MAX_PARTS", 3)
+    assert parse_json(b'[{"a[": "\\"[[[[{{{{"}, []]') == [{"a[": '"[[[[{{{{'}, []]  # those in strings are none
+    for body in (b"[{},[],{}]", b'["[[",{},{},{}]', b'[{},[],{}, "[[[', b'"\\"[[[['):
+        assert refusal(parse_json, body).code == -32700
+    with pytest.raises(ValueError, match="too many parts"):
+        read_message(b"[{},[],{}]")  # nor is it read in a lenient way
 
 
 @given(some.recursive(some.none() | some.booleans() | some.integers(-(2**70), 2**70) | some.text(), some.lists))
