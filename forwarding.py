@@ -11,15 +11,16 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
-from mcp_types.jsonrpc import INTERNAL_ERROR
+from mcp_types.jsonrpc import INTERNAL_ERROR, URL_ELICITATION_REQUIRED
 
 from contexts import PassedOn
 from continuing import Continuations
 from crypto import Unreadable, Vault
 from db import Database
-from errors import ProtocolError, UpstreamError, UpstreamRefused
+from errors import ProtocolError, ToolError, UpstreamError, UpstreamRefused
 from links import Greeting
 from store.connections import Connection, list_secrets
 from tools import Call, text
@@ -27,6 +28,7 @@ from tools import Call, text
 log = logging.getLogger("postern.upstream")
 
 ROUNDS_MAX = 20  # in which one call may ask
+VISITS_MAX = 5  # to which a server may send its person before it goes on
 SECRET_MIN = 6  # shorter ones would be found in every other word
 CACHING = frozenset({"ttlMs", "cacheScope"})  # what a grant shows may change at any moment
 OWN_META = "io.modelcontextprotocol/"  # belongs to one hop (MCP 2026-07-28, basic, "_meta")
@@ -99,9 +101,8 @@ class Forwarding:
             params = {**params, "_meta": passed}
         try:
             if self._must_continue(connection, call):
-                return self._continuations.run(
-                    connection.id, lambda continued: self._servers.request(connection, method, params, continued), call
-                )
+                work = partial(self._ask_around_visits, connection, method, params)
+                return self._continuations.run(connection.id, work, call)
             return self._ask_in_rounds(connection, method, params, call)
         except UpstreamRefused as refusal:
             raise self._explain(connection, refusal) from None
@@ -111,6 +112,19 @@ class Forwarding:
         if not call.asks_by_ending or not call.can_be_asked:
             return False
         return "continuation" in call.kept or not self._servers.greeting(connection, call).is_modern
+
+    def _ask_around_visits(self, connection: Connection, method: str, params: dict[str, Any], call: Call) -> dict[str, Any]:
+        """An older server may refuse until its person has been at some address. A client of its era reads that in the error; one
+        of the stateless era knows no such error: it is asked to send its person there, and then the server is asked again.
+        """
+        for number in range(VISITS_MAX):
+            try:
+                return self._servers.request(connection, method, params, call)
+            except UpstreamRefused as refusal:
+                visits = list_visits(refusal)
+                if not visits or not all(agrees(call, f"visit-{number}-{at}", visit) for at, visit in enumerate(visits)):
+                    raise
+        return self._servers.request(connection, method, params, call)
 
     def _ask_in_rounds(self, connection: Connection, method: str, params: dict[str, Any], call: Call) -> dict[str, Any]:
         """A newer server asks by ending its answer, and is called again with the client's answers and its own state."""
@@ -160,6 +174,25 @@ def find_content(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not are_objects(content):
         raise UpstreamError("The server's answer has no content.")
     return content
+
+
+def list_visits(refusal: UpstreamRefused) -> list[dict[str, str]]:
+    """The addresses at which a server wants its person before it goes on, as questions of the stateless era; none in any other
+    refusal (MCP 2025-11-25, client/elicitation, "URL Elicitation Required Error").
+    """
+    is_one = refusal.code == URL_ELICITATION_REQUIRED and isinstance(refusal.data, dict)
+    told = refusal.data.get("elicitations") if is_one else None
+    visits = [{name: item.get(name) for name in ("mode", "message", "url")} for item in told] if are_objects(told) else []
+    is_sound = all(isinstance(value, str) for visit in visits for value in visit.values())
+    return visits if is_sound and {visit["mode"] for visit in visits} == {"url"} and len(visits) <= VISITS_MAX else []
+
+
+def agrees(call: Call, key: str, visit: dict[str, str]) -> bool:
+    """Whether the client's person wants to go there; no if nobody can be asked."""
+    try:
+        return call.ask(key, "elicitation/create", visit).get("action") == "accept"
+    except (ProtocolError, ToolError):
+        return False
 
 
 def check_questions(questions: Any) -> dict[str, dict[str, Any]]:

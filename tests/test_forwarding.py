@@ -327,6 +327,58 @@ def test_an_older_server_asks_a_newer_client_and_is_called_once_only(forward):
     assert len(servers.received) == 1
 
 
+VISIT = {"mode": "url", "message": "Please sign in.", "url": "https://a.example/in"}
+SENT_AWAY = {"elicitations": [{**VISIT, "elicitationId": "e1"}]}
+URLS = {"elicitation": {"url": {}}}
+AGREED, DECLINED = {"action": "accept"}, {"action": "decline"}
+
+
+def visited(times: int, data: Any = SENT_AWAY, code: int = -32042) -> Servers:
+    """An older server that refuses so many times until its person has been somewhere."""
+    left = [None] * times
+
+    def act(params: Mapping[str, Any], call: Any) -> dict[str, Any]:
+        if left:
+            left.pop()
+            raise UpstreamRefused(code, "Sign in first", data)
+        return DONE
+
+    return Servers(act, is_modern=False)
+
+
+def test_where_an_older_server_sends_its_person_a_newer_client_is_asked_to_send_it(forward):
+    asked = forward(server := visited(2), request_of(modern=True, capabilities=URLS))
+    for number in range(2):
+        assert asked["inputRequests"] == {f"visit-{number}-0": {"method": "elicitation/create", "params": VISIT}}
+        asked = forward(server, replace(answered(asked, AGREED), capabilities=URLS))
+    assert (asked, len(server.received)) == (DONE, 3)
+
+
+def test_who_does_not_want_to_go_there_is_told_the_refusal(forward):
+    asked = forward(server := visited(9), request_of(modern=True, capabilities=URLS))
+    with pytest.raises(ProtocolError) as raised:
+        forward(server, replace(answered(asked, DECLINED), capabilities=URLS))
+    assert (raised.value.code, raised.value.message, len(server.received)) == (-32042, "Sign in first", 1)
+
+
+@pytest.mark.parametrize(
+    ("modern", "capabilities", "data", "code"),
+    [
+        (False, URLS, SENT_AWAY, -32042),  # it reads the error by itself
+        (True, {"elicitation": {"form": {}}}, SENT_AWAY, -32042),
+        (True, URLS, SENT_AWAY, -32000),
+        (True, URLS, None, -32042),
+        (True, URLS, {"elicitations": ["x"]}, -32042),
+        (True, URLS, {"elicitations": [{**VISIT, "url": 1}]}, -32042),
+        (True, URLS, {"elicitations": [VISIT] * 6}, -32042),
+    ],
+)
+def test_any_other_refusal_is_told_as_it_came(forward, modern: bool, capabilities: dict[str, Any], data: Any, code: int):
+    with pytest.raises(ProtocolError) as raised:
+        forward(visited(1, data, code), request_of(modern=modern, capabilities=capabilities))
+    assert (raised.value.code, raised.value.data) == (code, data)
+
+
 def test_an_answer_that_comes_twice_counts_once_and_both_get_what_follows(forward):
     servers = Servers(ask_names, is_modern=False)
     first = forward(servers, request_of(modern=True))
