@@ -11,7 +11,7 @@ from forms import read_ticket, seal_ticket
 from preregistration import add_client
 from store.clients import delete_client, find_client, list_clients
 from store.users import User
-from web import current_user, now, page, see_other, state
+from web import REPEAT_SECONDS, current_user, now, page, see_other, state
 
 bp = Blueprint("clients", __name__)
 
@@ -47,6 +47,7 @@ def new() -> Response:
             read_ticket(state().vault, form, owner.id, "client"),
             has_secret=form.get("kind") == "secret",
             now=now(),
+            after=now() - REPEAT_SECONDS,
         )
     except InvalidInput as error:
         return show_new(400, form, error.fields)

@@ -26,11 +26,12 @@ def add_client(
     *,
     has_secret: bool,
     now: int,
+    after: int = 0,
 ) -> tuple[Client, str | None]:
     """Make a preregistered client, under the same rules as any registration; answers it, and its secret this once.
 
-    With the same random part it is the same client, so that a form that is sent twice makes one. Raises InvalidInput with a
-    sentence for the field that has to be mended.
+    With the same random part it is the same client, so that a form that is sent twice makes one: if the first time was later
+    than `after`. Raises InvalidInput with a sentence for the field that has to be mended.
     """
     metadata = read_metadata(settings, name, redirect_uris, has_secret=has_secret)
     random_part = random_part or new_token("")
@@ -46,7 +47,7 @@ def add_client(
         created_at=now,
     )
     made = find_client(db, client.id)
-    if made and replace(made, created_at=now, approved_at=None) != client:
+    if made and (made.created_at <= after or replace(made, created_at=now, approved_at=None) != client):
         raise mistake("client_name", MADE_ALREADY)
     put_client(db, client)
     return client, secret

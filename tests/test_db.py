@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from conftest import NOW, ROOT
 
+from crypto import hash_token
 from db import APPLICATION_ID, BUSY_SECONDS, Database, check_current, is_fresh, migrate, open_database, split_statements
 from errors import ConfigError, StorageError
+from store.authorizations import find_request
+from store.users import find_login
 
 SCHEMA = "CREATE TABLE pets (name TEXT PRIMARY KEY, owner TEXT REFERENCES pets (name));\n"
 
@@ -315,6 +318,37 @@ def test_a_profile_of_before_gets_a_core_set_and_its_grants_keep_theirs(tmp_path
         ("all", "Everything"), ("core", "Core"),
     ]  # fmt: skip
     assert [tuple(row) for row in old.query("SELECT grant_id, feature_set_id FROM grant_feature_sets")] == [("g", "s")]
+    old.close()
+
+
+def test_who_is_about_to_decide_goes_on_after_an_upgrade(tmp_path: Path):
+    """A browser was called by its cookie until migration 0021."""
+    frozen, cookie = ROOT / "tests" / "schema" / "0.1.0-beta.sql", "c" * 43
+    (tmp_path / "then").mkdir()
+    for name in frozen.read_text().splitlines()[0].removeprefix("-- Frozen. Migrations included: ").split():
+        (tmp_path / "then" / name).touch()
+    old = open_database(f"sqlite:///{tmp_path}/old/postern.db")
+    migrate(old, frozen, tmp_path / "then", now=NOW)
+    with old.write() as run:
+        run("INSERT INTO users (id, name, password_hash, is_owner, created_at) VALUES ('u', 'alice', '', 1, 0)")
+        run(
+            "INSERT INTO logins (cookie_hash, user_id, created_at, seen_at, expires_at) VALUES (:hash, 'u', 0, :now, :now + 9)",
+            hash=hash_token(cookie),
+            now=NOW,
+        )
+        run("INSERT INTO clients (id, kind, auth_method, metadata_json, created_at) VALUES ('c', 'dcr', 'none', '{}', 0)")
+        run(
+            """
+            INSERT INTO authorization_requests
+                (id, browser_hash, client_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
+            VALUES
+                ('r', :hash, 'c', '', '', '', '', 0, 0)
+            """,
+            hash=hash_token(cookie),
+        )
+    migrate(old, ROOT / "schema.sql", ROOT / "migrations", now=NOW)
+    wanted = find_request(old, "r", find_login(old, cookie, now=NOW).browser_hash)
+    assert (wanted.decided_at, wanted.code_hash) == (None, None)
     old.close()
 
 

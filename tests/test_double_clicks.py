@@ -246,6 +246,21 @@ def test_a_double_click_makes_one_client_and_shows_its_secret(house: House, alic
     assert len(made_now(house)["clients"]) == len(before) + 1
 
 
+def test_a_clients_secret_is_not_shown_again_to_who_reloads_the_page_later(house: House, alice: Client):
+    form = form_of(alice.get("/clients/new"), client_name="By hand", redirect_uris=CALLBACK, kind="secret")
+    click(house, alice, "/clients/new", form)
+    house.clock.forward(REPEAT_SECONDS)
+    before = made_now(house)
+
+    answer = alice.post("/clients/new", data=form, headers=HEADERS)
+
+    assert answer.status_code == 400
+    assert "This form has made its client already." in answer.text
+    assert made_now(house) == before
+    assert alice.post("/clients/new", data=form_of(answer, kind="secret"), headers=HEADERS).status_code == 200  # pressed again
+    assert len(made_now(house)["clients"]) == len(before["clients"]) + 1
+
+
 def test_a_double_click_makes_one_profile_and_leads_to_it(house: House, alice: Client):
     form = form_of(alice.get("/profiles/new"), profile_name="At work", action="make")
 
