@@ -44,6 +44,14 @@ def fit(answer: dict[str, Any], limit: int) -> dict[str, Any]:
     return answer
 
 
+def slice_text(text: str, offset: int, limit: int) -> dict[str, Any]:
+    """As much of a text as an answer of `limit` characters holds, from an offset on, and where it goes on."""
+    room = max(limit - 1500, 500)
+    piece = text[offset : offset + room * 3 // 4]
+    end = offset + len(piece)
+    return {"text": piece} | ({"next_offset": end, "total_chars": len(text)} if end < len(text) else {})
+
+
 def cut_texts(value: Any, longest: int) -> Any:
     """The same with no text longer than `longest`: one long text shall not cost all the others that stand beside it."""
     if isinstance(value, dict):

@@ -17,6 +17,7 @@ from tools import Context, Result, Tool, tool
 
 Email = Annotated[str | None, Field(description="Only to check that the connection is this account's.")]
 PageSize = Annotated[int, Field(ge=1, le=500)]
+Offset = Annotated[int, Field(ge=0, description="next_offset of the answer before.")]
 PageToken = Annotated[str | None, Field(description="next_page_token of the answer before.")]
 
 

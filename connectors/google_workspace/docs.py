@@ -9,10 +9,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.google_workspace.api import Api, given, objects, part
-from connectors.google_workspace.declare import Done, reads, writes
-from connectors.google_workspace.drive import Offset, slice_text
+from connectors.google_workspace.declare import Done, Offset, reads, writes
 from errors import ToolError
-from fitting import Answer, compact
+from fitting import Answer, compact, slice_text
 
 READ = ("documents.readonly", "documents")
 WRITE = ("documents",)
@@ -78,7 +77,7 @@ def get_doc_content(
     texts = [text_of(tab["content"]) for tab in chosen]
     if len(chosen) > 1:
         texts = [f"=== {tab['title']} ===\n{text}" for tab, text in zip(chosen, texts, strict=True)]
-    shown = show_document(found) | slice_text(api, "\n".join(texts), offset)
+    shown = show_document(found) | slice_text("\n".join(texts), offset, api.char_limit)
     if len(tabs) > 1:
         shown["tabs"] = [{"tab_id": tab["tab_id"], "title": tab["title"]} for tab in tabs]
     if with_indexes:

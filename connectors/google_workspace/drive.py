@@ -14,11 +14,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.google_workspace.api import Api, Request, objects, part
-from connectors.google_workspace.declare import Page, PageSize, PageToken, reads
+from connectors.google_workspace.declare import Offset, Page, PageSize, PageToken, reads
 from connectors.google_workspace.gmail import as_text
 from connectors.google_workspace.uploads import FIELDS, File, show_file
 from errors import ToolError
-from fitting import Answer, compact
+from fitting import Answer, compact, slice_text
 
 READ = ("drive.readonly", "drive", "drive.file")
 GOOGLE = "application/vnd.google-apps."
@@ -58,7 +58,6 @@ FileId = Annotated[str, Field(min_length=1, max_length=200, description="id of a
 DriveId = Annotated[str | None, Field(max_length=200, description="Of a shared drive.")]
 Corpora = Annotated[Literal["user", "domain", "drive", "allDrives"] | None, Field(description="Where to look.")]
 OrderBy = Annotated[str | None, Field(max_length=200, description="Such as modifiedTime desc, or name.")]
-Offset = Annotated[int, Field(ge=0, description="next_offset of the answer before.")]
 
 
 class Files(Page):
@@ -203,7 +202,7 @@ def get_drive_file_content(api: Api, file_id: FileId, offset: Offset = 0) -> Con
     content = export(api, str(file["id"]), target) if kind in TEXT_OF else download(api, str(file["id"]))
     text = text_of_word(content) if kind == EXPORTS["docx"] else as_text(content)
     shown: dict[str, Any] = {"file": show_file(file), "mime_type": target}
-    return shown | (slice_text(api, text, offset) if text is not None else as_base64(api, content))
+    return shown | (slice_text(text, offset, api.char_limit) if text is not None else as_base64(api, content))
 
 
 @reads(*READ, title="Export file")
@@ -220,7 +219,7 @@ def export_drive_file(
     content = export(api, str(file["id"]), EXPORTS[format])
     text = as_text(content) if format in ("txt", "md", "csv", "tsv", "svg", "rtf") else None
     shown: dict[str, Any] = {"file": show_file(file), "mime_type": EXPORTS[format]}
-    return shown | (slice_text(api, text, offset) if text is not None else as_base64(api, content))
+    return shown | (slice_text(text, offset, api.char_limit) if text is not None else as_base64(api, content))
 
 
 @reads(*READ, title="Describe file")
@@ -350,14 +349,6 @@ def literal(text: str) -> str:
     """A text as it stands in a query."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def slice_text(api: Api, text: str, offset: int) -> dict[str, Any]:
-    """As much of a text as an answer holds, from an offset on."""
-    room = max(api.char_limit - 1500, 500)
-    piece = text[offset : offset + room * 3 // 4]
-    end = offset + len(piece)
-    return {"text": piece} | ({"next_offset": end, "total_chars": len(text)} if end < len(text) else {})
 
 
 def as_base64(api: Api, content: bytes) -> dict[str, Any]:

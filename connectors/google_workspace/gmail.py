@@ -9,10 +9,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.google_workspace.api import Api, Request, given, objects, part
-from connectors.google_workspace.declare import Page, PageToken, reads
+from connectors.google_workspace.declare import Offset, Page, PageToken, reads
 from connectors.google_workspace.mail import Brief, Full, decode, headers_of, show_brief, show_full, walk
 from errors import ToolError
-from fitting import Answer, compact
+from fitting import Answer, compact, slice_text
 
 READ = ("gmail.readonly", "gmail.modify")
 BRIEF_HEADERS = ["From", "To", "Cc", "Subject", "Date"]
@@ -55,6 +55,8 @@ class File(Answer):
     mime_type: NotRequired[str]
     text: NotRequired[str]
     base64: NotRequired[str]
+    next_offset: NotRequired[int]
+    total_chars: NotRequired[int]
 
 
 class Message(Answer):
@@ -166,9 +168,10 @@ def search_gmail_messages(
 
 
 @reads(*READ, title="Read mail", core=True)
-def get_gmail_message_content(api: Api, message_id: MessageId) -> Message:
+def get_gmail_message_content(api: Api, message_id: MessageId, offset: Offset = 0) -> Message:
     """Read a mail: its headers, its text, and what is attached."""
-    return {"message": show_full(get_message(api, message_id))}
+    shown = show_full(get_message(api, message_id))
+    return {"message": shown | slice_text(shown.get("text", ""), offset, api.char_limit)}
 
 
 @reads(*READ, title="Read several mails", core=True)
@@ -189,12 +192,12 @@ def get_gmail_messages_content_batch(
 
 
 @reads(*READ, title="Read attachment", core=True)
-def get_gmail_attachment_content(api: Api, message_id: MessageId, attachment_id: AttachmentId) -> File:
+def get_gmail_attachment_content(api: Api, message_id: MessageId, attachment_id: AttachmentId, offset: Offset = 0) -> File:
     """Read an attachment of a mail: text as text, anything else as base64, if it is short enough."""
     file, content = get_attachment(api, message_id, attachment_id)
     facts = compact({"filename": file.get("filename"), "mime_type": file.get("mimeType")})
     if (text := as_text(content)) is not None:
-        return {"size": len(content), "text": text, **facts}
+        return {"size": len(content), **slice_text(text, offset, api.char_limit), **facts}
     if len(content) * 4 // 3 > api.char_limit - 500:
         raise ToolError(
             f"The attachment has {len(content)} bytes that are no text, which is longer than answers of this connection may be. "

@@ -76,6 +76,8 @@ class Full(Brief):
     reply_to: NotRequired[str]
     message_id: NotRequired[str]
     text: NotRequired[str]
+    next_offset: NotRequired[int]
+    total_chars: NotRequired[int]
     attachments: NotRequired[list[Attachment]]
 
 

@@ -63,7 +63,7 @@ def read_mail(context: Context, message_id: str) -> Document:
     facts = {name: found[name] for name in ("sender", "to", "cc", "subject", "date") if found.get(name)}
     files = [item["filename"] for item in found.get("attachments", [])]
     head = lines_of(facts | ({"attachments": files} if files else {}))
-    return Document(name_mail(found), f"{head}\n\n{found.get('text', '')}", found.get("url", ""), facts)
+    return Document(name_mail(found), f"{head}\n\n{with_rest(found)}", found.get("url", ""), facts)
 
 
 # --- events ---

@@ -18,9 +18,9 @@ WEEKLY = ["RRULE:FREQ=WEEKLY;COUNT=2"]
 CALLS: dict[str, Calls] = {
     # Gmail
     "search_gmail_messages": lambda w: [{"query": "from:bob", **PAGE, "label_ids": ["INBOX"], "include_spam_trash": True}],
-    "get_gmail_message_content": lambda w: [{"message_id": w.mail}],
+    "get_gmail_message_content": lambda w: [{"message_id": w.mail, "offset": 4}],
     "get_gmail_messages_content_batch": lambda w: [{"message_ids": [w.mail, w.html_mail], "format": "metadata"}],
-    "get_gmail_attachment_content": lambda w: [{"message_id": w.mail, "attachment_id": w.attachment}],
+    "get_gmail_attachment_content": lambda w: [{"message_id": w.mail, "attachment_id": w.attachment, "offset": 4}],
     "get_gmail_thread_content": lambda w: [{"thread_id": w.thread}],
     "search_gmail_threads": lambda w: [{"query": "in", **PAGE}],
     "list_gmail_labels": lambda w: [{}],

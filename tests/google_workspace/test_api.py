@@ -17,7 +17,8 @@ from errors import Cancelled, FetchError, PosternError, SignInNeeded, ToolError
 from fetch import Response
 from google_workspace.calls import CALLS
 from google_workspace.fake import TOKEN, FakeGoogle, refuse
-from google_workspace.world import TOOLS, SignedIn, World, mistakes
+from google_workspace.fake_mail import add_mail
+from google_workspace.world import BOB, TOOLS, SignedIn, World, mistakes
 from service_calls import BUDGET_SECONDS
 from service_messages import as_query, fill_path
 
@@ -340,6 +341,24 @@ def test_a_long_answer_is_shortened_and_says_so(world):
     assert answer["truncated"] is True
     assert len(json.dumps(answer)) <= 1100
     assert len(answer["task_lists"]) < 42
+
+
+def test_a_long_mail_goes_on_at_the_next_offset_and_so_does_a_file_at_it(world):
+    text = "".join(f"line {number}\n" for number in range(3000))
+    mail = add_mail(world.fake, BOB, "Minutes", text, files={"minutes.txt": text.encode()})
+    first = world.call("get_gmail_message_content", message_id=mail)["message"]
+    world.settings["charLimit"] = 4000
+    parts = {"message_id": mail, "attachment_id": first["attachments"][0]["attachment_id"]}
+    for read in (
+        lambda offset: world.call("get_gmail_message_content", message_id=mail, offset=offset)["message"],
+        lambda offset: world.call("get_gmail_attachment_content", **parts, offset=offset),
+    ):
+        found, offset = "", 0
+        while offset is not None:
+            answer = read(offset)
+            found, offset = found + answer["text"], answer.get("next_offset")
+            assert answer.get("total_chars", len(text)) == len(text)
+        assert found == text
 
 
 def test_a_long_document_goes_on_at_the_next_offset(world):

@@ -26,6 +26,8 @@ TEXTS = ("2026-09-28", "2026-09-28T10:00:00Z", "pdf", "11:00", "declined", "doma
 ONLY_IN_ANSWERS = {  # what decides only how an answer is shown
     ("get_events", "detailed"),
     ("get_events", "include_attachments"),
+    ("get_gmail_message_content", "offset"),
+    ("get_gmail_attachment_content", "offset"),
     ("get_drive_file_content", "offset"),
     ("export_drive_file", "offset"),
     ("list_drive_comments", "include_resolved"),
