@@ -68,7 +68,7 @@ def call_tool(toolbox: Any, caller: Any, request: Request, call: Call) -> dict[s
     result = toolbox.call_tool(caller, request.params["name"], request.params.get("arguments") or {}, call)
     if not request.modern and "structuredContent" in result and not isinstance(result["structuredContent"], dict):
         kept = {name: value for name, value in result.items() if name != "structuredContent"}  # there it can only be an object
-        return type(result)(kept)
+        return type(result)(kept)  # what is PassedOn stays that
     return result
 
 

@@ -134,9 +134,9 @@ def account() -> Response:
 
 
 def change_password() -> User:
-    """Change the password as the form says. If a double click sent the form twice, the first has signed this browser out.
+    """Change the password as the form says. Raises InvalidInput with what has to be mended, and LoginNeeded.
 
-    Raises InvalidInput with what has to be mended, and LoginNeeded.
+    Of a double click the first has signed this browser out; the second is let in by the new password, which its form holds too.
     """
     try:
         user, form = current_user(), request.form

@@ -13,6 +13,7 @@ from typing import Any
 
 from errors import FetchError, ToolError
 from fetch import Response
+from service_messages import MAY_BE_DONE
 from tools import Call
 
 BUDGET_SECONDS = 55  # for all that one call does: assistants give up after a minute
@@ -81,7 +82,7 @@ class Patience:
                 response = send()
             except FetchError as error:
                 if method == "POST":
-                    raise FetchError(f"{error} It may have been done all the same: look before you try again.") from error
+                    raise FetchError(f"{error} {MAY_BE_DONE}.") from error
                 if is_last:
                     raise
                 may_be_done = True

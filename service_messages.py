@@ -11,6 +11,7 @@ from errors import FetchError, ToolError
 from fetch import Response
 
 VALUE_MAX = 1000  # letters of what may stand in a path
+MAY_BE_DONE = "It may have been done all the same: look before you try again"
 
 
 def fill_path(path: str, ids: Mapping[str, str], check: Callable[[str, str], None] | None = None) -> str:
@@ -75,8 +76,7 @@ def quote_words(said: Any, secret: str, letters: int = 300) -> str:
 
 def trouble_of(service: str, method: str) -> str:
     """What an error of a service itself means. A POST is not tried again by us, and should not be blindly by anybody else."""
-    advice = "It may have been done all the same: look before you try again" if method == "POST" else "Try again later"
-    return f"{service} has trouble of its own. {advice}"
+    return f"{service} has trouble of its own. {MAY_BE_DONE if method == 'POST' else 'Try again later'}"
 
 
 def word_refusal(meaning: str, said: str, status: int, word: str) -> str:

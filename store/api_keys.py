@@ -1,4 +1,4 @@
-"""API keys: how they are made, recognised and taken back. Knows SQL, not HTTP; what a key may do is its grant, in profiles.py."""
+"""API keys: how they are made, recognised and taken back. Knows SQL, not HTTP; what a key may do is its grant, in grants.py."""
 
 from __future__ import annotations
 

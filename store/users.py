@@ -18,7 +18,7 @@ NOBODY = hash_of_nothing()
 
 @dataclass(frozen=True)
 class User:
-    """A person who signs in. `password_mark` tells their passwords apart, of somebody whose password was checked just now."""
+    """A person who signs in. `password_mark` says which of their passwords was checked just now; None: none was."""
 
     id: str
     name: str

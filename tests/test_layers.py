@@ -51,7 +51,8 @@ FLOORS = {
     "2.95": "upstream_listen",
     "2.9": "upstream_greeting upstream_posts",
     "2.8": "store.looks store.members store.sessions upstream_endpoint upstream_headers upstream_levels upstream_rpc",
-    "2.7": "errands links service_calls service_messages service_pages",
+    "2.7": "errands links service_calls service_pages",
+    "2.6": "service_messages",
     "2.5": "store.revisions tools",
     "2": "contexts db plain_browser sources",
     "1.5": "channels",
@@ -163,6 +164,22 @@ def test_each_name_is_on_one_floor_only_and_is_that_of_a_file(modules: dict[str,
 def test_the_map_in_the_readme_names_every_file_of_the_root_and_no_other():
     table = (ROOT / "README.md").read_text().split("## The map")[1].split("## ")[0]
     assert set(re.findall(r"`(\w[\w.]*\.py)`", table)) == {path.name for path in ROOT.glob("*.py")}
+
+
+def test_a_table_is_written_by_the_file_that_schema_sql_names_above_it_and_by_no_other():
+    owners, owner = {}, ""
+    for line in (ROOT / "schema.sql").read_text().splitlines():
+        owner = line.removeprefix("-- ") if re.fullmatch(r"-- store/\w+\.py", line) else owner
+        if table := re.match(r"CREATE TABLE (\w+)", line):
+            owners[table[1]] = owner
+    writes = [
+        (table, path.relative_to(ROOT).as_posix())
+        for path in ROOT.glob("store/*.py")
+        for table in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", path.read_text())
+        if table in owners
+    ]
+    assert {table for table, _ in writes} == owners.keys()
+    assert [write for write in writes if owners[write[0]] != write[1]] == []
 
 
 def test_no_function_and_no_file_is_too_long(modules: dict[str, ast.Module]):

@@ -73,7 +73,7 @@ FIELDS = (
         default="8",
         minimum=1,
         maximum=20,
-        help="What an assistant sends at once is 4 MB at most, so a file has 3 MB at most, whatever stands here.",
+        help="An assistant can send 3 MB at most, even if this says more.",
     ),
 )
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from connectors.google_workspace.api import Api, given, objects, part
-from connectors.google_workspace.declare import Page, PageSize, PageToken, reads, writes
+from connectors.google_workspace.declare import ADDRESS, Page, PageSize, PageToken, reads, writes
 from connectors.google_workspace.moments import When, instant
 from errors import ToolError
 from fitting import Answer, compact
@@ -19,7 +19,7 @@ AUDIT = ("admin.reports.audit.readonly",)
 
 Key = Annotated[str, Field(min_length=1, max_length=320, description="An address, or an id.")]
 Domain = Annotated[str | None, Field(max_length=253, description="Only of this domain.")]
-Address = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=320)]
+Address = Annotated[str, Field(pattern=ADDRESS, max_length=320)]
 
 
 class User(TypedDict):

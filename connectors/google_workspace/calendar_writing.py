@@ -21,14 +21,14 @@ from connectors.google_workspace.calendar import (
     show_event,
     show_rule,
 )
-from connectors.google_workspace.declare import Done, writes
+from connectors.google_workspace.declare import ADDRESS, Done, writes
 from connectors.google_workspace.moments import When, is_local, point
 from errors import ToolError
 from fitting import Answer
 
 WRITE = ("calendar",)
 
-Guests = Annotated[list[Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]], Field(max_length=200, description="Addresses.")]
+Guests = Annotated[list[Annotated[str, Field(pattern=ADDRESS)]], Field(max_length=200, description="Addresses.")]
 Updates = Annotated[Literal["all", "externalOnly", "none"], Field(description="Who is told by mail.")]
 Recurrence = Annotated[
     list[Annotated[str, Field(pattern=r"^(RRULE|EXRULE|RDATE|EXDATE)[:;]")]],

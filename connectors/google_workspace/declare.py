@@ -15,6 +15,8 @@ from connectors.google_workspace.scopes import PREFIX, hint_of
 from fitting import Answer, fit
 from tools import Context, Result, Tool, tool
 
+ADDRESS = r"^[^\s@]+@[^\s@]+$"  # of mail, without a name
+
 Email = Annotated[str | None, Field(description="Only to check that the connection is this account's.")]
 PageSize = Annotated[int, Field(ge=1, le=500)]
 Offset = Annotated[int, Field(ge=0, description="next_offset of the answer before.")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from connectors.google_workspace.api import Api, given
-from connectors.google_workspace.declare import Done, writes
+from connectors.google_workspace.declare import ADDRESS, Done, writes
 from connectors.google_workspace.drive import (
     FOLDER,
     SHORTCUT,
@@ -22,7 +22,7 @@ from connectors.google_workspace.drive import (
     show_permission,
     show_reply,
 )
-from connectors.google_workspace.uploads import FIELDS, FileMade, send_content, show_file, upload
+from connectors.google_workspace.uploads import FIELDS, MEDIA_TYPE, FileMade, send_content, show_file, upload
 from errors import ToolError
 from fitting import Answer
 
@@ -35,9 +35,7 @@ GOOGLE_KINDS = {
 
 FileName = Annotated[str, Field(min_length=1, max_length=1000)]
 FolderId = Annotated[str, Field(min_length=1, max_length=200, description="`root` is My Drive.")]
-MimeType = Annotated[
-    str, Field(description="Of the content.", pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")
-]
+MimeType = Annotated[str, Field(description="Of the content.", pattern=f"^{MEDIA_TYPE}$")]
 Base64 = Annotated[str | None, Field(description="The content, if it is not text.")]
 PermissionId = Annotated[str, Field(min_length=1, description="Of get_drive_file_permissions.")]
 Expiration = Annotated[str | None, Field(description="2026-09-20T10:00:00Z; for a person or group only.")]
@@ -142,7 +140,7 @@ def share_drive_file(
     type: Annotated[
         Literal["user", "group", "domain", "anyone"], Field(description="anyone: everybody who has the link.")
     ] = "user",
-    email: Annotated[str | None, Field(pattern=r"^[^\s@]+@[^\s@]+$", description="Of the person or group.")] = None,
+    email: Annotated[str | None, Field(pattern=ADDRESS, description="Of the person or group.")] = None,
     domain: str | None = None,
     message: Annotated[str | None, Field(max_length=5000, description="Goes along with the mail that tells them.")] = None,
     send_notification: bool = True,

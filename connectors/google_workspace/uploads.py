@@ -13,7 +13,7 @@ from connectors.google_workspace.api import Api, Request
 from errors import ToolError
 from fitting import Answer, compact
 
-MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?")
+MEDIA_TYPE = r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?"
 MAX_BYTES = 25 * 1024 * 1024
 FIELDS = "id,name,mimeType,size,createdTime,modifiedTime,webViewLink,parents,owners(emailAddress),shared,trashed,description"
 
@@ -71,7 +71,7 @@ def send_content(
     """Send what is known of a file together with its content."""
     if len(content) > MAX_BYTES:
         raise ToolError(f"The content is larger than {MAX_BYTES // 1024 // 1024} MB, which is more than can be sent at once.")
-    if not MEDIA_TYPE.fullmatch(mime_type):  # that of an attachment is its sender's word
+    if not re.fullmatch(MEDIA_TYPE, mime_type):  # that of an attachment is its sender's word
         mime_type = "application/octet-stream"
     boundary = "postern-" + sha256(content).hexdigest()[:32]
     head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(metadata)}\r\n"
