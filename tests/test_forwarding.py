@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import NOW
 from grants import make_grant
+from patience import wait_until
 
 from continuing import Continuations
 from db import Database
@@ -77,8 +77,7 @@ def forward(db, vault, connection):
     yield go
     for forwarding in processes:
         forwarding.stop()
-    while any(forwarding._continuations._calls for forwarding in processes):
-        time.sleep(0.01)
+    wait_until(lambda: not any(forwarding._continuations._calls for forwarding in processes))
 
 
 def answered(asked: dict[str, Any], answer: dict[str, Any]) -> Request:
@@ -530,8 +529,7 @@ def test_too_many_that_wait_are_refused(db, vault, connection, monkeypatch):
 
     waiting = threading.Thread(target=lambda: continuations.run(connection.id, work, RequestCall(request_of(modern=True))))
     waiting.start()
-    while not continuations._calls:
-        time.sleep(0.01)
+    wait_until(lambda: continuations._calls)
     with pytest.raises(ToolError, match="Too many"):
         continuations.run(connection.id, work, RequestCall(request_of(modern=True)))
     release.set()

@@ -553,11 +553,11 @@ def test_a_person_who_changes_the_connection_need_not_wait(pool, opener):
 
 
 def test_a_slow_server_delays_no_other_and_those_who_wait_for_it_may_leave(pool, opener):
-    go_on = threading.Event()
-    opener.act = lambda: go_on.wait(5)
+    inside, go_on = threading.Event(), threading.Event()
+    opener.act = lambda: (inside.set(), go_on.wait(5))
     first = threading.Thread(target=pool.request, args=(connection(), "ping", {}, Call()))
     first.start()
-    time.sleep(0.05)
+    assert inside.wait(5)
     opener.act = lambda: None
     started = time.monotonic()
     assert pool.request(connection("c2"), "ping", {}, Call()) == DONE
