@@ -95,8 +95,8 @@ class Permission(TypedDict):
     expires: NotRequired[str]
 
 
-class Permissions(Answer):
-    """All who may see or change a file."""
+class Permissions(Page):
+    """Who may see or change a file."""
 
     file: File
     permissions: list[Permission]
@@ -229,13 +229,14 @@ def get_drive_file_info(api: Api, file_id: FileId) -> FileInfo:
 
 
 @reads(*READ, title="List who may see a file")
-def get_drive_file_permissions(api: Api, file_id: FileId) -> Permissions:
+def get_drive_file_permissions(api: Api, file_id: FileId, page_token: PageToken = None) -> Permissions:
     """List who may see or change a file or folder."""
     fields = "nextPageToken,permissions(id,role,type,emailAddress,displayName,domain,expirationTime)"
-    params = {"fields": fields, "supportsAllDrives": True, "pageSize": 100}
+    params = {"fields": fields, "supportsAllDrives": True, "pageSize": 100, "pageToken": page_token}
     file = get_file(api, file_id)
     found = api.get("drive", "files/{file_id}/permissions", params, file_id=file_id)
-    return {"file": show_file(file), "permissions": [show_permission(item) for item in objects(found, "permissions")]}
+    shown = {"file": show_file(file), "permissions": [show_permission(item) for item in objects(found, "permissions")]}
+    return shown | compact({"next_page_token": found.get("nextPageToken")})
 
 
 @reads(*READ, title="List versions of a file")

@@ -521,3 +521,32 @@ def test_the_timer_that_is_stopped_is_the_one_that_was_asked_about(make_world):
         world.fake.tasks[task]["custom_id"] = custom_id
     attempt(world, "task_timer_stop", arguments)
     assert world.fake.writes() == []
+
+
+INSIDE = {  # what else a write may be told to name, and why it leads to no other place
+    "pageId": "has to be in the doc that is named with it",
+    "parentId": "the same",
+    "fieldId": "a field of the task; the tasks that its value names are targets",
+    "templateId": "is only read; nothing that reaches other places comes along",
+    "assigneeIds": "people",
+    "teamId": "where the ids are looked up, too",
+    "workspaceId": "the same",
+}
+
+
+def names_in(schema: Any) -> set[str]:
+    """The names of all members that a schema knows, however deep."""
+    if isinstance(schema, list):
+        return set().union(*map(names_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    properties = schema.get("properties")
+    return set(properties if isinstance(properties, dict) else ()) | set().union(*map(names_in, schema.values()))
+
+
+def test_whatever_a_write_names_is_a_target_or_inside_of_one():
+    """Whoever adds an argument that names something has to say what it changes."""
+    writes = [tool for name, tool in TOOLS.items() if not tool.reads]
+    named = {name for tool in writes for name in names_in(tool.input_schema) if name == "path" or re.search(r"Ids?$", name)}
+    assert len(writes) > 35
+    assert named == ID_NAMES | INSIDE.keys()

@@ -199,7 +199,7 @@ CALLS: dict[str, Calls] = {
     "get_drive_file_content": lambda w: [{"file_id": w.file, "offset": 4}],
     "export_drive_file": lambda w: [{"file_id": w.doc, "format": "md", "offset": 4}],
     "get_drive_file_info": lambda w: [{"file_id": w.file}],
-    "get_drive_file_permissions": lambda w: [{"file_id": w.file}],
+    "get_drive_file_permissions": lambda w: [{"file_id": w.file, "page_token": "0"}],
     "list_drive_revisions": lambda w: [{"file_id": w.file, **PAGE}],
     "list_drive_comments": lambda w: [{"file_id": w.doc, "include_resolved": False}, {"file_id": w.doc, **PAGE}],
     "list_shared_drives": lambda w: [PAGE],

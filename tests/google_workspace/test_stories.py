@@ -387,6 +387,15 @@ def test_a_word_file_that_is_larger_than_it_says_takes_no_more_room_than_any(pac
         tracemalloc.stop()
 
 
+def test_nobody_who_may_see_a_file_is_left_out_without_a_word(world):
+    rules = world.fake.room("drive")["permissions"][world.file]
+    rules |= {f"q{n}": {"id": f"q{n}", "role": "reader", "type": "user", "emailAddress": f"q{n}@example.com"} for n in range(150)}
+    first = world.call("get_drive_file_permissions", file_id=world.file)
+    second = world.call("get_drive_file_permissions", file_id=world.file, page_token=first["next_page_token"])
+    assert len(first["permissions"]) + len(second["permissions"]) == len(rules) > 150
+    assert "next_page_token" not in second
+
+
 @pytest.mark.parametrize("facts", [{"type": "anyone"}, {"email": BOB, "send_notification": False}])
 def test_a_message_that_would_reach_nobody_is_refused(world, facts):
     with pytest.raises(ToolError, match="nobody gets one here"):
