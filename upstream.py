@@ -88,6 +88,7 @@ class Upstreams:
         self._authorizer, self._hear, self._find_target = authorizer, hear, find_target
         self._lock = threading.Lock()
         self._places: dict[str, Place] = {}
+        self._forgotten: set[str] = set()
         self._stopping = threading.Event()
         self._tidier: threading.Thread | None = None
 
@@ -146,7 +147,8 @@ class Upstreams:
         close_all(unused)
 
     def forget(self, connection_id: str) -> None:
-        """Do that for a connection that was deleted, of which nothing shall be left."""
+        """Do that for a connection that was deleted, of which nothing shall be left, nor begin anew for a call that is late."""
+        self._forgotten.add(connection_id)
         self.drop(connection_id)
         self._opener.forget(connection_id)
 
@@ -156,12 +158,7 @@ class Upstreams:
         with self._lock:
             places, self._places = list(self._places.values()), {}
             sessions = [session for place in places for session in place.sessions.values()]
-        threads = [threading.Thread(target=session.link.close, daemon=True) for session in sessions]
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + STOP_SECONDS
-        for thread in threads:
-            thread.join(max(0, deadline - time.monotonic()))
+        close_all(sessions, STOP_SECONDS)
 
     def tidy(self) -> None:
         """End what was idle for long."""
@@ -197,6 +194,8 @@ class Upstreams:
         with self._lock:
             if self._stopping.is_set():
                 raise UpstreamError("Postern is going down.")
+            if connection.id in self._forgotten:
+                raise UpstreamError("This connection was deleted.")
             place = self._places.get(connection.id)
             if place is None or (place.made_for != made_for and place.made_for[0] <= connection.updated_at):
                 unused = dismiss(place) if place else []
@@ -321,10 +320,19 @@ def dismiss(place: Place) -> list[Session]:
     return [session for session in place.sessions.values() if not session.users]
 
 
-def close_all(sessions: list[Session]) -> None:
-    """Close them, outside any lock: it may take a moment."""
-    for session in sessions:
-        try:
-            session.link.close()
-        except PosternError as error:  # a link promises not to raise; if one does, the others are closed all the same
-            log.error("a session could not be closed: %s", trace(error))
+def close_all(sessions: list[Session], seconds: float = math.inf) -> None:
+    """Close them, outside any lock, and side by side, for each may take a moment. Waits no longer than so many seconds."""
+    threads = [threading.Thread(target=close, args=(session,), daemon=True) for session in sessions]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(min(max(0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
+
+
+def close(session: Session) -> None:
+    """Close one."""
+    try:
+        session.link.close()
+    except PosternError as error:  # a link promises not to raise; if one does, the others are closed all the same
+        log.error("a session could not be closed: %s", trace(error))

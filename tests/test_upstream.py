@@ -453,6 +453,27 @@ def test_who_waits_for_a_level_can_give_up(pool, opener, monkeypatch):
         pool.request(connection(), "tools/call", CALL, third)
 
 
+def test_a_call_that_comes_late_begins_nothing_for_a_connection_that_was_deleted(pool, opener):
+    with pool.lend(connection(), Call()):  # a call is under way, and comes to its end
+        pool.forget("c1")
+        with pytest.raises(UpstreamError, match=r"^This connection was deleted\.$"):
+            pool.request(connection(), "ping", {}, Call())
+        assert [link.closed for link in opener.links] == [0]
+    assert [link.closed for link in opener.links] == [1]
+    pool.request(connection("c2"), "ping", {}, Call())
+    assert len(opener.links) == 2
+
+
+def test_a_session_that_is_slow_to_close_delays_no_other(pool, opener, clock, monkeypatch):
+    both = threading.Barrier(2, timeout=10)  # breaks if they come one after the other
+    monkeypatch.setattr(FakeLink, "close", lambda link: both.wait())
+    for identity in ("c1", "c2"):
+        pool.request(connection(identity), "ping", {}, Call())
+    clock.now += upstream.IDLE_SECONDS + 1
+    pool.tidy()
+    assert not both.broken
+
+
 # --- servers that fail ---
 
 
