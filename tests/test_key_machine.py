@@ -207,7 +207,16 @@ class KeyLife(RuleBasedStateMachine):
     @rule(who=WHO, which=st.integers(0, 1), reads_only=st.booleans(), lifetime=st.sampled_from([None, None, 60, 500, 5000]))
     def make_key(self, who: str, which: int, reads_only: bool, lifetime: int | None) -> None:
         self.count("make key")
-        self.add_key(self.places[who][which], reads_only, lifetime)
+        place = self.places[who][which]
+        if self.count_good(place) < 20:
+            self.add_key(place, reads_only, lifetime)
+        else:
+            with pytest.raises(InvalidInput, match="20 keys already"):
+                self.add_key(place, reads_only, lifetime)
+
+    def count_good(self, place: Place) -> int:
+        """How many keys the place's person has that are good."""
+        return sum(key.is_good(self.now) for key in self.keys if key.place.user is place.user)
 
     def add_key(self, place: Place, reads_only: bool, lifetime: int | None) -> Key:
         """What the page for a new key does. Raises InvalidInput if the user has too many."""
@@ -225,7 +234,7 @@ class KeyLife(RuleBasedStateMachine):
         """Until no more are to be had; then those are taken back."""
         self.count("make too many keys")
         place, spare = self.places[who][0], []
-        good = sum(key.is_good(self.now) for key in self.keys if key.place.user is place.user)
+        good = self.count_good(place)
         with suppress(InvalidInput):
             while len(spare) < 25:
                 spare.append(self.add_key(place, True, None))
