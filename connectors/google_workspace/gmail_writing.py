@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 
-from connectors.google_workspace.api import Api, Request, given, part
+from connectors.google_workspace.api import Api, Request, given, objects, part
 from connectors.google_workspace.declare import Done, writes
 from connectors.google_workspace.gmail import MessageId, ThreadId, get_message, subject_of
 from connectors.google_workspace.mail import (
@@ -78,7 +78,7 @@ def send_gmail_message(
         raise ToolError("Name somebody to send it to.")
     raw = build(
         subject=subject, body=body, to=to, cc=cc or (), bcc=bcc or (), html_body=html_body, from_email=from_email,
-        attachments=attachments or (),
+        attachments=attachments or (), headers=last_of(api, thread_id),
     )  # fmt: skip
     return show_sent(api.post("gmail", "messages/send", given(raw=raw, threadId=thread_id)))
 
@@ -99,7 +99,7 @@ def draft_gmail_message(
     """Save a draft of a mail, for its person to look at and send."""
     raw = build(
         subject=subject, body=body, to=to or (), cc=cc or (), bcc=bcc or (), html_body=html_body, from_email=from_email,
-        attachments=attachments or (),
+        attachments=attachments or (), headers=last_of(api, thread_id),
     )  # fmt: skip
     return show_draft(api.post("gmail", "drafts", {"message": given(raw=raw, threadId=thread_id)}))
 
@@ -118,10 +118,12 @@ def update_gmail_draft(
 ) -> Drafted:
     """Put another mail in the place of a draft's; it stays in its conversation."""
     old = api.get("gmail", "drafts/{draft_id}", {"format": "minimal"}, draft_id=draft_id)
+    thread_id = part(old, "message").get("threadId")
     raw = build(
-        subject=subject, body=body, to=to or (), cc=cc or (), bcc=bcc or (), html_body=html_body, attachments=attachments or ()
-    )
-    message = given(raw=raw, threadId=part(old, "message").get("threadId"))
+        subject=subject, body=body, to=to or (), cc=cc or (), bcc=bcc or (), html_body=html_body,
+        attachments=attachments or (), headers=last_of(api, thread_id),
+    )  # fmt: skip
+    message = given(raw=raw, threadId=thread_id)
     return show_draft(api.send(Request("PUT", "gmail", "drafts/{draft_id}", {"draft_id": draft_id}, json={"message": message})))
 
 
@@ -218,6 +220,17 @@ def thread_headers(headers: dict[str, str]) -> dict[str, str]:
     """What makes a reply one (RFC 5322 §3.6.4): the ids of the last messages before it, and nothing else that may stand there."""
     message_id, before = (MESSAGE_ID.findall(headers.get(name, "")) for name in ("message-id", "references"))
     return {"In-Reply-To": "".join(message_id[:1]), "References": " ".join([*before[-20:], *message_id[:1]])}
+
+
+def last_of(api: Api, thread_id: str | None) -> dict[str, str]:
+    """What makes a mail a reply to the last one of a conversation: its id alone puts it there for this account only."""
+    if not thread_id:
+        return {}
+    params = {"format": "metadata", "metadataHeaders": ["Message-ID", "References"]}
+    messages = objects(api.get("gmail", "threads/{thread_id}", params, thread_id=thread_id), "messages")
+    sent = [headers_of(message) for message in messages if "DRAFT" not in (message.get("labelIds") or [])]
+    named = [headers for headers in sent if headers.get("message-id")]
+    return thread_headers(named[-1]) if named else {}
 
 
 def quoted(original: dict[str, Any]) -> str:

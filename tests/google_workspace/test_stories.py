@@ -225,6 +225,19 @@ def test_a_file_whose_name_is_a_book_is_forwarded_under_the_end_of_it(world):
     assert time.process_time() - begun < 1
 
 
+def test_what_is_sent_into_a_conversation_answers_its_last_mail_for_everybody(world):
+    last = world.call("get_gmail_thread_content", thread_id=world.thread)["messages"][-1]["message_id"]
+    mine = {"subject": "Re: Invoice 7", "body": "Paid", "to": [BOB], "thread_id": world.thread}
+    draft = world.call("draft_gmail_message", **mine)
+    first = raw_of(world, draft["message_id"])
+    sent = world.call("send_gmail_message", **mine)  # the draft before it went to nobody
+    new = world.call("update_gmail_draft", draft_id=draft["draft_id"], subject="Re: Invoice 7", body="Well", to=[BOB])
+    for letter in (first, raw_of(world, sent["message_id"]), raw_of(world, new["message_id"])):
+        assert letter["In-Reply-To"] == letter["References"] == last
+    alone = raw_of(world, world.call("send_gmail_message", subject="x", body="x", to=[BOB])["message_id"])
+    assert alone["In-Reply-To"] is None
+
+
 TRICKS = [
     "=?utf-8?q?evil=40example.com=2C?= <eve@example.com>",
     '"=?utf-8?q?evil=40example.com=2C?=" <eve@example.com>',
