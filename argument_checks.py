@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 PARTS_MAX = 10_000  # subschemas, each counted as often as it is referred to
+PAIRS_MAX = 20_000  # of values in lists of a schema
 NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})  # keyword -> {name: schema}
 DATA = frozenset({"const", "enum", "default", "examples"})  # no schema inside
 PATTERNS = frozenset({"pattern", "patternProperties", "propertyNames", "unevaluatedProperties"})
@@ -46,7 +48,34 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"(?<!\\)\$(?=[)|]|$)", r"\\Z", pattern))
 
 
-OwnValidator = extend(Draft202012Validator, {"pattern": check_pattern})
+def check_unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """`uniqueItems` in one pass: the library compares each with each where they cannot be sorted, which takes hours for a body's
+    worth of them."""
+    if wanted and validator.is_type(instance, "array") and len(set(map(mark_of, instance))) < len(instance):
+        yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def mark_of(value: Any) -> str:
+    """What two JSON values share if JSON Schema takes them for equal: 1 and 1.0, but not 1 and true."""
+    return json.dumps(plain(value), sort_keys=True)
+
+
+def plain(value: Any) -> Any:
+    """A JSON value in which whole numbers are integers."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+OwnValidator = extend(Draft202012Validator, {"pattern": check_pattern, "uniqueItems": check_unique})
+
+
+@functools.cache
+def quick(dialect: type) -> type:
+    """A dialect's checker that takes no longer than its arguments are long."""
+    return extend(dialect, {"uniqueItems": check_unique})
 
 
 def own_checker(schema: Mapping[str, Any]) -> Checker:
@@ -66,15 +95,28 @@ def strange_checker(schema: Mapping[str, Any]) -> Checker | None:
         return None
     if not PATTERNS.isdisjoint(keywords_of(schema)):
         schema = without(schema, PATTERNS | DELICATE)
-    return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+    return quick(validator_for(schema, default=Draft202012Validator))(schema, registry=Registry())
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
     """Raise ValueError unless this is a JSON Schema, of the dialect that it says."""
+    check_lists(schema)
     try:
         validator_for(schema, default=Draft202012Validator).check_schema(schema)
     except (SchemaError, RecursionError):
         raise ValueError("is no valid JSON Schema") from None
+
+
+def check_lists(schema: Any) -> None:
+    """Raise ValueError for lists of what cannot be sorted, in which the library would compare each with each for hours."""
+    pairs, pending = 0, [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list) and {type(item) for item in part} not in ({str}, {int}, {float}, {int, float}):
+            pairs += len(part) ** 2 // 2
+        if pairs > PAIRS_MAX:
+            raise ValueError("has a schema with a list that is too long")
+        pending += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
 
 
 def subschemas(schema: Any) -> Iterator[Any]:

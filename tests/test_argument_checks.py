@@ -137,3 +137,35 @@ def test_a_schema_of_an_older_dialect_counts_by_its_own_rules():
     schema = {"$schema": "http://json-schema.org/draft-04/schema#", "properties": {"a": {"minimum": 1, "exclusiveMinimum": True}}}
     check_schema(schema)
     assert find_mistake(strange_checker(schema), {"a": 1}) is not None
+
+
+UNIQUE = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}, "b": {"uniqueItems": False}}}
+
+
+@pytest.mark.parametrize("checker", [own_checker, strange_checker])
+@pytest.mark.parametrize(
+    ("items", "is_unique"),
+    [
+        ([], True),
+        ([1, True, "1", None, [1], {"a": 1}], True),
+        ([1, 1.0], False),
+        ([0, False], True),
+        ([{"a": [1], "b": 2}, {"b": 2.0, "a": [1.0]}], False),
+        ([[True], [1]], True),
+        (["a", *range(20_000)], True),  # compared each with each, these would take minutes
+        (["a", *range(20_000), "a"], False),
+    ],
+)
+def test_items_are_unique_or_not_and_it_takes_a_moment(checker: Any, items: list[Any], is_unique: bool):
+    found = find_mistake(checker(UNIQUE), {"a": items, "b": [1, 1]})
+    assert found is None if is_unique else found.endswith("has non-unique elements")
+
+
+@pytest.mark.parametrize("dialect", ["http://json-schema.org/draft-04/schema#", "https://json-schema.org/draft/2020-12/schema"])
+def test_a_schema_with_lists_that_would_take_hours_is_none(dialect: str):
+    mixed, objects = ["string", *range(20_000)], [{"a": number} for number in range(20_000)]
+    for odd in ({"enum": mixed}, {"type": mixed}, {"enum": objects}):
+        with pytest.raises(ValueError, match=r"^has a schema with a list that is too long$"):
+            check_schema({"$schema": dialect, "type": "object", "properties": {"a": odd}})
+    for plain in ({"enum": [*map(str, range(20_000))]}, {"enum": mixed[1:]}, {"anyOf": objects[:150]}):
+        check_schema({"$schema": dialect, "type": "object", "properties": {"a": plain}})
