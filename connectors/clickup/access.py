@@ -60,6 +60,7 @@ class Access:
 
     def __init__(self, api: Api):
         self._api, self._allowed, self._tagged = api, set[Target](), set[tuple[Target, str]]()
+        self._seen: dict[Target, dict[str, Any]] = {}  # what was looked up
 
     def check_writing(self) -> None:
         """Raise ToolError if this connection only reads."""
@@ -83,8 +84,8 @@ class Access:
         """Raise ToolError if a space that may not be written to would get a tag that it does not have yet."""
         wanted = [pair for pair in dict.fromkeys(tags) if pair not in self._tagged] if self._api.settings.selective else []
         homes = list(dict.fromkeys(home for home, _ in wanted))
-        answers = self._api.get_all([self._look_up(home) for home in homes], kind="now")
-        spaces = {home: place_in(answer, "space") for home, answer in zip(homes, answers, strict=True)}
+        self._see([home for home in homes if home not in self._seen])
+        spaces = {home: place_in(self._seen[home], "space") for home in homes}
         closed = [space for space in dict.fromkeys(spaces.values()) if not self._is_named(space)]
         answers = self._api.get_all([Request("GET", SPACE_TAGS, {"space_id": space.id}) for space in closed], kind="now")
         names = {space: tag_names(answer) for space, answer in zip(closed, answers, strict=True)}
@@ -104,10 +105,15 @@ class Access:
             if not open_:
                 return refused
             places = list(dict.fromkeys(open_.values()))
-            answers = self._api.get_all([self._look_up(place) for place in places], kind="now")
-            outer = {place: self._find_place(place, answer) for place, answer in zip(places, answers, strict=True)}
+            self._see(places)
+            outer = {place: self._find_place(place, self._seen[place]) for place in places}
             open_ = {origin: outer[place] for origin, place in open_.items()}
         return refused + list(open_)
+
+    def _see(self, places: list[Target]) -> None:
+        """Look up where some places are."""
+        answers = self._api.get_all([self._look_up(place) for place in places], kind="now")
+        self._seen |= dict(zip(places, answers, strict=True))
 
     def _is_named(self, place: Target) -> bool:
         settings = self._api.settings

@@ -455,6 +455,16 @@ def test_a_space_gets_a_new_tag_only_if_it_may_be_written_to(make_world, name, t
     assert bool(world.fake.writes()) == is_allowed
 
 
+def test_where_a_task_is_gets_asked_once_for_all_of_its_tags(make_world):
+    """ClickUp answers a hundred requests a minute."""
+    world = make_world()
+    allow(world, writeLists=world.list)
+    tasks = {"tasks": [{"taskId": world.task}, {"taskId": world.other_task}], "defaults": {"tags": ["urgent"]}}
+    assert attempt(world, "task_tag_add_bulk", {**tasks, "confirm": "yes"})["succeeded"] == 2
+    asked = [sent.path for sent in world.fake.sent if sent.method == "GET"]
+    assert sorted(asked) == sorted(set(asked))
+
+
 def test_a_copy_of_a_task_brings_no_new_tag_into_a_space_that_may_not_be_written_to(make_world):
     world = make_world()
     allow(world, writeLists=world.list)
