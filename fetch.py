@@ -21,11 +21,9 @@ from requests.structures import CaseInsensitiveDict
 from addresses import Kind, Target, is_address, join_host, judge, parse_url
 from carrier import CutOff, ImproperHttp, NoAnswer
 from errors import FetchError
-from strict_json import SURROGATE
 from wire import PIECE, Connection, Deadline, Dial, open_connection, open_socket
 
 MAX_ADDRESSES = 6  # of one name, tried in turn
-HALVES = re.compile("[\ud800-\udfff]")  # of a letter in UTF-16: nothing by themselves
 
 Resolver = Callable[[str, int], Iterable[str]]
 
@@ -64,18 +62,11 @@ class Response:
         object.__setattr__(self, "headers", CaseInsensitiveDict(self.headers))
 
     def json(self) -> Any:
-        """The body as JSON, half a letter in it replaced, which could be told to nobody; raises FetchError if it is not."""
+        """The body as JSON; raises FetchError if it is not."""
         try:
-            value = jsonlib.loads(self.body)
-            return make_whole(value) if SURROGATE.search(self.body) else value
+            return jsonlib.loads(self.body)
         except (ValueError, RecursionError):
             raise FetchError(f"{self.host} answered something that is not JSON.") from None
-
-
-def make_whole(value: Any) -> Any:
-    """The same with U+FFFD for each half of a pair of surrogates: some services cut a text in the middle of an emoji."""
-    text = jsonlib.dumps(value, ensure_ascii=False)
-    return jsonlib.loads(HALVES.sub("\ufffd", text)) if HALVES.search(text) else value
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +10,9 @@ from urllib.parse import quote
 
 from errors import FetchError, ToolError
 from fetch import Response
+from strict_json import SURROGATE
 
+HALVES = re.compile("[\ud800-\udfff]")  # of a letter in UTF-16: nothing by themselves
 VALUE_MAX = 1000  # letters of what may stand in a path
 MAY_BE_DONE = "It may have been done all the same: look before you try again"
 
@@ -47,13 +50,20 @@ def given(**members: Any) -> dict[str, Any]:
 
 
 def read_json(response: Response, service: str) -> Any:
-    """The JSON of an answer; nothing is an empty object. Raises ToolError if it is neither."""
+    """The JSON of an answer, half a letter in it replaced; nothing is an empty object. Raises ToolError if it is neither."""
     if not response.body.strip():
         return {}
     try:
-        return response.json()
-    except FetchError:
+        value = response.json()
+        return make_whole(value) if SURROGATE.search(response.body) else value
+    except (FetchError, RecursionError):
         raise ToolError(f"{service} answered something that is not JSON. Try again later.") from None
+
+
+def make_whole(value: Any) -> Any:
+    """The same with U+FFFD for each half of a pair of surrogates: some services cut a text in the middle of an emoji."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(HALVES.sub("\ufffd", text)) if HALVES.search(text) else value
 
 
 def objects(answer: Any, name: str) -> list[dict[str, Any]]:

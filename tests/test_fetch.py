@@ -14,7 +14,6 @@ from test_addresses import NEVER, PRIVATE, words
 
 from errors import FetchError
 from fetch import ANONYMOUS, OWNER, UPSTREAM, VENDOR, Fetcher, Response
-from strict_json import encode_json
 from wire import open_socket
 
 PUBLIC = "93.184.216.34"
@@ -325,19 +324,6 @@ def test_headers_are_found_in_any_case_and_joined(fetcher, serve):
 def test_what_is_not_json_is_a_fetch_error(body):
     with pytest.raises(FetchError, match=r"^alice\.example answered something that is not JSON\.$"):
         Response(200, {}, body, "alice.example").json()
-
-
-@pytest.mark.parametrize(
-    ("body", "value"),
-    [
-        (b'{"a\\ud83d": ["x\\uDE00 \\ud83d\\ude00"]}', {"a\ufffd": ["x\ufffd \U0001f600"]}),
-        (b'["\\ud83d\\ude00", "\\\\ud83d"]', ["\U0001f600", "\\ud83d"]),
-    ],
-)
-def test_half_a_letter_in_an_answer_is_replaced_as_nobody_could_be_told_of_it(body, value):
-    answer = Response(200, {}, body).json()
-    assert answer == value
-    assert encode_json(answer)
 
 
 def test_a_response_does_not_print_what_it_holds():

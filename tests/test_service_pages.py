@@ -15,6 +15,7 @@ from errors import Cancelled, FetchError, ToolError
 from fetch import VENDOR, Response
 from service_messages import as_query, fill_path, given, objects, part, quote_words, read_json, word_refusal
 from service_pages import Copies, gather
+from strict_json import encode_json
 from tools import Context, Tool, tool
 
 BIRDS = [f"bird {number}" for number in range(7)]
@@ -168,6 +169,19 @@ def test_what_cannot_be_a_part_of_a_path_is_refused(context, place):
     with pytest.raises(ToolError, match=r"cannot be used as place\.$"):
         run(context, place=place)
     assert context.fetch.urls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a\\ud83d": ["x\\uDE00 \\ud83d\\ude00"]}', {"a\ufffd": ["x\ufffd \U0001f600"]}),
+        (b'["\\ud83d\\ude00", "\\\\ud83d"]', ["\U0001f600", "\\ud83d"]),
+    ],
+)
+def test_half_a_letter_in_an_answer_is_replaced_as_nobody_could_be_told_of_it(body, value):
+    answer = read_json(Response(200, {}, body, "x"), "X")
+    assert answer == value
+    assert encode_json(answer)
 
 
 def test_answers_of_strangers_are_read_with_care():
