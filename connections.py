@@ -27,7 +27,7 @@ from store.connections import (
 from store.grants import list_client_names
 from store.profiles import Profile, find_profile_by_slug, list_profiles
 from store.tails import find_tail
-from store.upstreams import Upstream, find_upstream, renew_definition, set_enabled
+from store.upstreams import Upstream, find_upstream, put_definition, set_enabled
 from store.users import User
 from tools import Connector
 from upstream_definitions import Comparison, compare
@@ -35,6 +35,7 @@ from upstream_forms import check_draft, form_of
 from upstream_oauth import Standing
 from web import (
     REPEAT_SECONDS,
+    confirm_login,
     current_user,
     look_at_servers,
     next_page,
@@ -206,10 +207,7 @@ def save(desk: Desk) -> Response:
     """Keep the connection; a new one joins its profile."""
     draft = read_form(desk)
     if desk.connection:
-        update_connection(state().db, state().vault, desk.user.id, desk.connection.id, draft, now=now())
-        if desk.is_renewing:
-            listed = desk.comparison.listed
-            renew_definition(state().db, state().vault, desk.connection.id, listed.to_json(), listed.secrets)
+        change(desk, draft)
         look_at_servers((desk.connector, desk.connection.id))
         return see_other(next_page())
     made = make(desk, draft)
@@ -218,10 +216,21 @@ def save(desk: Desk) -> Response:
     return see_other(page_after_making(made, next_page() + chosen))
 
 
+def change(desk: Desk, draft: Draft) -> None:
+    """Change the connection, and its definition with it if that is the newer one, all or nothing."""
+    with state().db.write() as run:
+        confirm_login(run, request.path)
+        update_connection(run, state().vault, desk.user.id, desk.connection.id, draft, now())
+        if desk.is_renewing:
+            listed = desk.comparison.listed
+            put_definition(run, state().vault, desk.connection.id, listed.to_json(), listed.secrets)
+
+
 def make(desk: Desk, draft: Draft) -> Connection:
     """The new connection, which a double click makes once. Raises InvalidInput if the name is taken."""
     try:
         with state().db.write() as run:
+            confirm_login(run)
             connection_id = join(run, state().vault, desk.profile, draft, now())
     except InvalidInput:
         if twin := find_twin(state().db, state().vault, desk.user.id, draft, after=now() - REPEAT_SECONDS):

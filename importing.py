@@ -25,6 +25,7 @@ from tools import Connector, Field
 from upstream_forms import check_draft
 from web import (
     REPEAT_SECONDS,
+    confirm_login,
     current_user,
     look_at_servers,
     next_page,
@@ -307,6 +308,7 @@ def make_all(desk: Desk, profile: Profile, drafts: list[tuple[Item, Draft]]) -> 
     """Make all of them or none; answers their ids. Raises InvalidInput if a name is taken."""
     made = []
     with state().db.write() as run:
+        confirm_login(run)
         for item, draft in drafts:
             try:
                 copy, values = item.definition.to_json(), item.definition.secrets

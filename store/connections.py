@@ -63,33 +63,32 @@ def insert_connection(run: Run, vault: Vault, user_id: str, draft: Draft, now: i
     return connection_id
 
 
-def update_connection(db: Database, vault: Vault, user_id: str, connection_id: str, draft: Draft, *, now: int) -> None:
-    """Change a connection: the draft's secrets are replaced or forgotten, all others stay as they are.
+def update_connection(run: Run, vault: Vault, user_id: str, connection_id: str, draft: Draft, now: int) -> None:
+    """Change a connection, in an open transaction: the draft's secrets are replaced or forgotten, all others stay as they are.
 
     `updated_at` moves even if nothing but a secret has changed, and that twice in a second: by it processes see that the sessions
     that they hold open are out of date.
     """
-    with db.write() as run:
-        check_name_free(run, user_id, draft.name, connection_id)
-        changed = run(
-            """
-            UPDATE connections
-            SET name = :name, settings_json = :settings_json,
-                updated_at = CASE WHEN updated_at < :now THEN :now ELSE updated_at + 1 END
-            WHERE id = :id AND user_id = :user_id
-            RETURNING id
-            """,
-            id=connection_id,
-            user_id=user_id,
-            name=draft.name,
-            settings_json=json.dumps(draft.settings),
-            now=now,
-        )
-        if not changed:
-            raise NotFound("no such connection")
-        drop_secrets(run, connection_id, draft.forget)
-        put_secrets(run, vault, connection_id, draft.secrets, now)
-        bump_features(run)
+    check_name_free(run, user_id, draft.name, connection_id)
+    changed = run(
+        """
+        UPDATE connections
+        SET name = :name, settings_json = :settings_json,
+            updated_at = CASE WHEN updated_at < :now THEN :now ELSE updated_at + 1 END
+        WHERE id = :id AND user_id = :user_id
+        RETURNING id
+        """,
+        id=connection_id,
+        user_id=user_id,
+        name=draft.name,
+        settings_json=json.dumps(draft.settings),
+        now=now,
+    )
+    if not changed:
+        raise NotFound("no such connection")
+    drop_secrets(run, connection_id, draft.forget)
+    put_secrets(run, vault, connection_id, draft.secrets, now)
+    bump_features(run)
 
 
 def delete_connection(db: Database, user_id: str, connection_id: str) -> None:

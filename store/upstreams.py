@@ -60,14 +60,6 @@ def put_definition(
     )
 
 
-def renew_definition(
-    db: Database, vault: Vault, connection_id: str, definition: Mapping[str, Any], values: Mapping[str, str]
-) -> None:
-    """A newer definition has been taken over."""
-    with db.write() as run:
-        put_definition(run, vault, connection_id, definition, values)
-
-
 def find_definition_values(db: Database, vault: Vault, connection_id: str) -> dict[str, str] | None:
     """The values in the definition that a connection was made from; None if they were not kept. Raises crypto.Unreadable."""
     rows = db.query(

@@ -71,7 +71,8 @@ class Desk:
     def change(self, secrets: dict[str, str] | None = None, **settings: str) -> None:
         """Type in something else."""
         draft = Draft("service", self.connection.name, {**self.connection.settings, **settings}, secrets or {})
-        update_connection(self.house.db, self.house.vault, self.house.alice.id, self.connection_id, draft, now=self.house.now)
+        with self.house.db.write() as run:
+            update_connection(run, self.house.vault, self.house.alice.id, self.connection_id, draft, self.house.now)
 
     def call(self) -> dict:
         """Call the connection's tool, as a handler's context has it."""

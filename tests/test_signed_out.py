@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from actors import PASSWORD
+from actors import PASSWORD, FormReader
 from conftest import NOW
 from household import House, opened, send
 from werkzeug.test import Client
 
 import api_keys
 import connect
+import connections
+import importing
 import people
 from accounts import set_password, sign_out_everywhere
 from config import Settings
 from errors import NotFound
 from store.api_keys import list_keys
+from store.connections import get_connection, list_connections
 from store.sessions import list_sessions
 from store.users import check_password, create_login
 
@@ -75,6 +80,32 @@ def test_a_key_is_not_made_by_a_browser_that_was_just_signed_out(house: House, a
     answer = send(alice, "/keys/new", **form | {"key_name": "Newer"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
     assert {key.name for key in list_keys(house.db, house.alice.id)} == {"New", "Backup script"}
+
+
+@pytest.mark.parametrize("module", [connections, importing], ids=["typed", "imported"])
+def test_a_connection_is_not_made_by_a_browser_that_was_just_signed_out(
+    house: House, alice: Client, before: Before, module: ModuleType
+):
+    """It may be a command, which would run here."""
+    known = list_connections(house.db, house.alice.id)
+    if module is connections:
+        path, form = "/connections/new", {"connector": "personal_context", "profile": "home", "connection_name": "New"}
+    else:
+        pasted = send(alice, "/connections/import", action="read", text='{"mcpServers": {"one": {"url": "https://one.example/mcp"}}}')
+        path, form = "/connections/import", max((form.values for form in FormReader(pasted.text).forms), key=len)
+    before(module, "read_draft", lambda: sign_out_everywhere(house.db, house.alice, now=NOW))
+    answer = send(alice, path, **form | {"action": "save"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=%2Fadmin")
+    assert list_connections(house.db, house.alice.id) == known
+
+
+def test_a_connection_is_not_changed_by_a_browser_that_was_just_signed_out(house: House, alice: Client, before: Before):
+    path = f"/connections/{house.connection_id}"
+    assert send(alice, path, action="save", connection_name="New").status_code == 303  # the control: the form would do
+    before(connections, "read_draft", lambda: sign_out_everywhere(house.db, house.alice, now=NOW))
+    answer = send(alice, path, action="save", connection_name="Newer")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=" + quote(path, safe=""))
+    assert get_connection(house.db, house.alice.id, house.connection_id).name == "New"
 
 
 def test_the_old_password_signs_nobody_in_while_a_new_one_takes_its_place(house: House, before: Before):

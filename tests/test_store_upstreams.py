@@ -116,7 +116,8 @@ def test_its_era_is_known_until_its_connection_is_changed(db: Database, vault: V
         assert find_era(db, wiki) is is_modern
     note_failure(db, wiki, "wiki.example could not be reached.", now=NOW + 5)
     assert find_era(db, wiki) is False
-    update_connection(db, vault, alice.id, wiki, Draft("remote_http", "Wiki", {}), now=NOW + 9)
+    with db.write() as run:
+        update_connection(run, vault, alice.id, wiki, Draft("remote_http", "Wiki", {}), NOW + 9)
     assert find_era(db, wiki) is None
     assert find_era(db, "unknown") is None
 
@@ -125,7 +126,8 @@ def test_each_change_is_later_than_the_one_before_it(db: Database, vault: Vault,
     moments = [list_current(db)[wiki]]
     for now in (NOW, NOW, NOW - 60, NOW + 60):  # a clock may be set back
         draft = Draft("remote_http", "Wiki", {}, {"api_key": "another"})
-        update_connection(db, vault, alice.id, wiki, draft, now=now)
+        with db.write() as run:
+            update_connection(run, vault, alice.id, wiki, draft, now)
         moments.append(list_current(db)[wiki])
     assert moments == [NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 60]
     assert get_connection(db, alice.id, wiki).updated_at == NOW + 60

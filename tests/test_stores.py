@@ -101,7 +101,8 @@ def test_a_secret_opens_in_no_other_row(db: Database, vault: Vault, alice: User)
 def test_a_change_replaces_forgets_and_leaves_secrets(db: Database, vault: Vault, alice: User):
     connection_id = add(db, vault, alice, Draft("kettle", "Kettle", {}, {"a": "1", "b": "2", "c": "3"}))
     changed = Draft("kettle", "Pot", {"colour": "blue"}, {"a": "9"}, frozenset({"b"}))
-    update_connection(db, vault, alice.id, connection_id, changed, now=NOW + 5)
+    with db.write() as run:
+        update_connection(run, vault, alice.id, connection_id, changed, NOW + 5)
     connection = get_connection(db, alice.id, connection_id)
     assert (connection.name, connection.settings, connection.updated_at) == ("Pot", {"colour": "blue"}, NOW + 5)
     assert list_secrets(db, vault, connection_id) == {"a": "9", "c": "3"}
@@ -111,8 +112,8 @@ def test_nobody_reaches_another_users_connection(db: Database, vault: Vault, ali
     connection_id = add(db, vault, alice)
     with pytest.raises(NotFound):
         get_connection(db, bob.id, connection_id)
-    with pytest.raises(NotFound):
-        update_connection(db, vault, bob.id, connection_id, Draft("kettle", "Stolen", {}), now=NOW)
+    with pytest.raises(NotFound), db.write() as run:
+        update_connection(run, vault, bob.id, connection_id, Draft("kettle", "Stolen", {}), NOW)
     with pytest.raises(NotFound):
         delete_connection(db, bob.id, connection_id)
     assert get_connection(db, alice.id, connection_id).name == "Kettle"
@@ -124,9 +125,10 @@ def test_a_name_is_taken_within_one_user_only(db: Database, vault: Vault, alice:
     add(db, vault, bob)
     with pytest.raises(InvalidInput):
         add(db, vault, alice)
-    with pytest.raises(InvalidInput):
-        update_connection(db, vault, alice.id, other, KETTLE, now=NOW)
-    update_connection(db, vault, alice.id, first, KETTLE, now=NOW)
+    with pytest.raises(InvalidInput), db.write() as run:
+        update_connection(run, vault, alice.id, other, KETTLE, NOW)
+    with db.write() as run:
+        update_connection(run, vault, alice.id, first, KETTLE, NOW)
     assert len(list_connections_of(db, "kettle")) == 3
 
 

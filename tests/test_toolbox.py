@@ -149,7 +149,8 @@ def test_a_changed_connection_shows_on_the_next_call(house: House):
     before = house.caller()
     house.toolbox.call_tool(before, "look", {}, Call())
     changed = Draft("shelf", "First", {"as": "ghost"}, {"key": "n3w"})
-    update_connection(house.db, house.vault, house.user.id, house.first, changed, now=NOW)
+    with house.db.write() as run:
+        update_connection(run, house.vault, house.user.id, house.first, changed, NOW)
     after = dataclasses.replace(before, revision=house.db.query("SELECT number FROM revisions")[0]["number"])
     assert after.revision > before.revision
     result = house.toolbox.call_tool(after, "look", {}, Call())

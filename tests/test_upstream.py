@@ -208,7 +208,8 @@ def test_a_new_secret_does_not_go_to_an_old_address(pool, opener, db, vault):
         identity = insert_connection(run, vault, user.id, Draft("remote_http", "one", {"url": "http://old/"}), NOW)
     before = get_connection(db, user.id, identity)  # as a request has it that began before the change
     after = Draft("remote_http", "one", {"url": "http://new/"}, {"api_key": "new"})
-    update_connection(db, vault, user.id, identity, after, now=NOW)
+    with db.write() as run:
+        update_connection(run, vault, user.id, identity, after, NOW)
     with pytest.raises(ToolError, match=r"^This connection was changed a moment ago\. Please try again\.$"):
         pool.request(before, "ping", {}, Call())
     assert opener.links == []
@@ -254,7 +255,8 @@ def keep(db, vault, *names: str) -> list[Connection]:
 def test_a_changed_secret_alone_and_within_the_same_second_is_enough(pool, opener, db, vault):
     (one,) = keep(db, vault, "one")
     pool.request(one, "ping", {}, Call())
-    update_connection(db, vault, one.user_id, one.id, Draft("remote_http", "one", {}, {"api_key": "new"}), now=NOW)
+    with db.write() as run:
+        update_connection(run, vault, one.user_id, one.id, Draft("remote_http", "one", {}, {"api_key": "new"}), NOW)
     pool.request(get_connection(db, one.user_id, one.id), "ping", {}, Call())
     assert [(link.opened[1].headers["api_key"], link.closed) for link in opener.links] == [("old", 1), ("new", 0)]
     pool.request(one, "ping", {}, Call())  # one who still holds what was read before
@@ -268,7 +270,8 @@ def test_what_another_process_changed_ends_here_too(pool, opener, db, vault):
     pool.catch_up()
     assert [link.closed for link in opener.links] == [0, 0, 0, 0]
     user_id = kept.user_id
-    update_connection(db, vault, user_id, changed.id, Draft("remote_http", "changed", {}, {"api_key": "new"}), now=NOW)
+    with db.write() as run:
+        update_connection(run, vault, user_id, changed.id, Draft("remote_http", "changed", {}, {"api_key": "new"}), NOW)
     set_enabled(db, user_id, off.id, False)
     delete_connection(db, user_id, deleted.id)
     pool.catch_up()
