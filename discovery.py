@@ -29,6 +29,7 @@ BYTES_MAX = 8 * 1024 * 1024  # of one kind, about
 SENTENCES_MAX = 20
 SOUND_MAX = 20_000  # definitions of which it is remembered that they are sound
 GAP_SECONDS, GAP_MAX = 1.0, 30.0  # between two looks that nobody asked for
+PATIENT_LOOKS, DOUBLINGS = 10, 5  # in a row, until the gap grows; how often it doubles
 CLOSE_SECONDS = 2.0
 BATCH = 8  # connections looked at by age at one time
 METHOD_NOT_FOUND = -32601
@@ -70,7 +71,7 @@ class Discovery:
         self._db, self._upstreams, self._clock, self._gap = db, upstreams, clock, gap
         self._lock = threading.Lock()
         self._errands: dict[str, Errand] = {}
-        self._last: dict[str, tuple[float, float]] = {}  # when each was looked at, by the machine's own clock, and the gap since
+        self._last: dict[str, tuple[float, int]] = {}  # when each was looked at, by the machine's own clock, how often in a row
         self._stopping = threading.Event()
         self._sound: set[str] = set()
         self._schemas: tuple[int, dict[tuple[str, str], Mapping[str, Any] | None]] = (-1, {})
@@ -135,11 +136,12 @@ class Discovery:
         """Never look sooner than a gap after the last time, unless in a hurry. It grows while a server goes on announcing: each
         change of its lets every process prepare all lists anew.
         """
-        last, gap = self._last.get(connection_id, (-math.inf, 0.0))
+        last, looks = self._last.get(connection_id, (-math.inf, 0))
+        gap = min(self._gap * 2.0 ** min(max(0, looks - PATIENT_LOOKS), DOUBLINGS), GAP_MAX)
         is_in_hurry = errand.hurry.wait(max(0.0, last + gap - time.monotonic()))
         now = time.monotonic()
         goes_on = now - last < 2 * gap and not is_in_hurry
-        self._last[connection_id] = now, min(gap * 2, GAP_MAX) if goes_on else self._gap
+        self._last[connection_id] = now, looks + 1 if goes_on else 1
 
     def _attempt(self, connection_id: str, errand: Errand) -> None:
         """One look in a thread of ours, where nobody would see what it raises."""
