@@ -145,8 +145,7 @@ def refuse_address(user: User, wanted: AuthorizationRequest) -> Response:
     if list_granted_profiles(state().db, user.id, wanted.client_id):
         decide_request(state().db, wanted.id, now=now())
         note("consent_shown", "invalid_target")
-        parameters = {"error": "invalid_target", "error_description": "This person has no profile at that address."}
-        return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
+        return send_back(wanted, error="invalid_target", error_description="This person has no profile at that address.")
     note("consent_shown", "not_found")
     message = f"You have no profile at {wanted.resource}. Add {state().settings.mcp_url} to the assistant instead."
     raise Refused(404, message, "This address is not yours")
@@ -176,7 +175,7 @@ def approve(user: User, wanted: AuthorizationRequest) -> Response:
         )  # fmt: skip
         keep_code(run, wanted.id, code)
     note("consent", session_id=session_id)
-    return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
+    return send_back(wanted, code=code)
 
 
 def approve_again(user: User, wanted: AuthorizationRequest) -> Response:
@@ -188,7 +187,7 @@ def approve_again(user: User, wanted: AuthorizationRequest) -> Response:
             code = insert_code_again(run, wanted.id, chosen[0].id, chosen[1].id, now())
     if code is None:
         raise over()
-    return see_other(answer_client(wanted.redirect_uri, wanted.state, code=code))
+    return send_back(wanted, code=code)
 
 
 def find_chosen(user: User, wanted: AuthorizationRequest) -> tuple[Profile, FeatureSet] | None:
@@ -213,7 +212,11 @@ def deny_again(user: User, wanted: AuthorizationRequest) -> Response:
 
 def refuse(wanted: AuthorizationRequest) -> Response:
     """Send the browser back with the refusal."""
-    parameters = {"error": "access_denied", "error_description": "The person did not approve."}
+    return send_back(wanted, error="access_denied", error_description="The person did not approve.")
+
+
+def send_back(wanted: AuthorizationRequest, **parameters: str) -> Response:
+    """Send the browser back to the client, with what it is told."""
     return see_other(answer_client(wanted.redirect_uri, wanted.state, **parameters))
 
 

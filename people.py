@@ -70,9 +70,7 @@ def setup() -> Response:
 def find_just_made() -> User:
     """Who has just been made by the same form, sent twice by a double click. Raises NotFound for anybody else: set-up is done."""
     is_young = any(now() < user.created_at + REPEAT_SECONDS for user in list_users(state().db))
-    if request.method != "POST" or not is_young:
-        raise NotFound("set-up is done")
-    user = find_by_password()
+    user = find_by_password() if request.method == "POST" and is_young else None
     if user is None:
         raise NotFound("set-up is done")
     return user

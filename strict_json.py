@@ -20,25 +20,28 @@ def decode_json(body: bytes) -> Any:
 
     Raises ValueError also for lone surrogates, NaN, a name that comes twice, absurd numbers, deep nesting and too many parts.
     """
-    check_parts(body)
+    parts = bound_parts(body)
     try:
         value = DECODER.decode(body.decode())
         if SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()  # fails on half a pair
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        if parts > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
             raise ValueError
     except (ValueError, RecursionError):
         raise ValueError("not a JSON text") from None
     return value
 
 
-def check_parts(body: bytes) -> None:
-    """Raise ValueError for a text of so many arrays and objects that reading it takes the memory of everybody else."""
-    if body.count(b"[") + body.count(b"{") <= MAX_PARTS:
-        return
-    parts = (found for found in STRING_OR_PART.finditer(body) if found[1])
-    if next(islice(parts, MAX_PARTS, None), None):  # some of those above stood in strings
-        raise ValueError("too many parts")
+def bound_parts(body: bytes) -> int:
+    """How many arrays and objects a text has at the most. Raises ValueError for so many that reading it takes the memory of
+    everybody else.
+    """
+    brackets = body.count(b"[") + body.count(b"{")  # some may stand in strings
+    if brackets > MAX_PARTS:
+        parts = (found for found in STRING_OR_PART.finditer(body) if found[1])
+        if next(islice(parts, MAX_PARTS, None), None):
+            raise ValueError("too many parts")
+    return brackets
 
 
 def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from errors import UpstreamError, UpstreamRefused
-from strict_json import check_parts, decode_json
+from strict_json import bound_parts, decode_json
 
 Message = dict[str, Any]
 UNREADABLE = "unreadable"  # a member of what is left of such a response
@@ -29,7 +29,7 @@ def read_message(data: bytes) -> Any:
 
 def read_loosely(data: bytes) -> Any:
     """The value of a text that is JSON at least for the standard library. Raises ValueError."""
-    check_parts(data)
+    bound_parts(data)
     try:
         return json.loads(data)
     except RecursionError:
